@@ -1,0 +1,22 @@
+//! What the benchmarks share: a minimal Vault that answers at the speed of a socket, and the arithmetic of
+//! comparing things on a machine whose speed drifts (paired rounds, medians of ratios).
+#![allow(clippy::print_stdout, reason = "benchmarks print their results")]
+
+pub mod fake_vault;
+pub mod measure;
+
+use gds_vault::{Address, Credential, SecretString};
+use secrets_service::{AuthSettings, ResilientVaultClient, VaultConfig};
+
+/// A client of the fake Vault, with the defaults but for the capacity.
+pub fn client(address: &str, capacity: usize) -> anyhow::Result<ResilientVaultClient> {
+    let token = Some(Credential::Value(SecretString::new("root")));
+    let mut config = VaultConfig::new(Address::parse(address)?, AuthSettings::Token { token });
+    config.cache_capacity = capacity;
+    Ok(ResilientVaultClient::new(&config)?)
+}
+
+/// The path of the secret number `n`.
+pub fn path(n: usize) -> String {
+    format!("secret/app-{}/config-{n}", n % 97)
+}

@@ -1,0 +1,1 @@
+//! One suite, run on vault-dev and on a real Vault.

@@ -1,0 +1,62 @@
+//! [`Wrapping`]: answers that can be opened once.
+
+use std::time::Duration;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{decode, expect};
+use crate::client::Client;
+use crate::error::Error;
+use crate::json::{nullable, seconds};
+use crate::secret::{Secret, WrapInfo};
+use crate::secret_string::SecretString;
+
+/// Response wrapping (Vault API, "/sys/wrapping").
+#[derive(Debug, Clone)]
+pub struct Wrapping {
+    client: Client,
+}
+
+/// What is known of a wrapping token without opening it.
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct WrapLookup {
+    /// The path of the request whose answer is inside.
+    #[serde(default, deserialize_with = "nullable")]
+    pub creation_path: String,
+    /// When it was wrapped, RFC 3339.
+    #[serde(default, deserialize_with = "nullable")]
+    pub creation_time: String,
+    /// How long it can be opened, from then on.
+    #[serde(default, deserialize_with = "seconds")]
+    pub creation_ttl: Duration,
+}
+
+impl Wrapping {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Wraps any JSON object.
+    pub async fn wrap(&self, fields: &impl Serialize, ttl: Duration) -> Result<WrapInfo, Error> {
+        let request = self.client.request(Method::POST, "sys/wrapping/wrap").json(fields).wrap_ttl(ttl);
+        expect(&request.send().await?, "wrapping token", |secret| secret.wrap_info().cloned())
+    }
+
+    /// Asks about a wrapping token, without opening it. One that is opened, over or unknown is
+    /// [`BadRequest`](crate::ErrorKind::BadRequest). Needs no token of the client's.
+    pub async fn lookup(&self, token: &SecretString) -> Result<WrapLookup, Error> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            token: &'a str,
+        }
+        let request = self.client.request(Method::POST, "sys/wrapping/lookup").no_token();
+        decode(&request.json(&Named { token: token.expose() }).send().await?)
+    }
+
+    /// Opens a wrapped answer. The wrapping token is used up even if the answer is lost on its way.
+    pub async fn unwrap(&self, token: &SecretString) -> Result<Secret, Error> {
+        self.client.request(Method::POST, "sys/wrapping/unwrap").token(token).read().await
+    }
+}

@@ -1,0 +1,260 @@
+//! [`Request`]: one request to Vault, being put together.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use serde::Serialize;
+
+use crate::client::{Client, TokenHeader, X_VAULT_TOKEN};
+use crate::error::{self, Error, ErrorKind, Scrubber};
+use crate::path;
+use crate::response::Response;
+use crate::secret::Secret;
+use crate::secret_string::SecretString;
+use crate::transport::Outgoing;
+use crate::wiped::json_bytes;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
+const X_VAULT_WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
+
+/// One request, put together step by step and sent by [`send`](Self::send), [`read`](Self::read),
+/// [`write`](Self::write) or [`send_any`](Self::send_any). A mistake on the way (a bad path, a value that cannot be
+/// JSON) is reported when it is sent, as [`ErrorKind::Configuration`].
+///
+/// ```no_run
+/// # async fn example(client: gds_vault::Client) -> Result<(), gds_vault::Error> {
+/// use gds_vault::Method;
+///
+/// let secret = client.request(Method::GET, "secret/data/app").query("version", "2").read().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    client: Client,
+    method: Method,
+    operation: Cow<'static, str>,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+    /// Whether the values in the body may appear in errors: not for what people store.
+    body_is_public: bool,
+    token: Token,
+    in_namespace: bool,
+    timeout: Option<Duration>,
+    secrets: Vec<SecretString>,
+    mistake: Option<Error>,
+}
+
+enum Token {
+    OfClient,
+    Own(Arc<TokenHeader>),
+    None,
+}
+
+impl Request {
+    pub(crate) fn new(client: Client, method: Method, path: &str) -> Self {
+        let path = path::trim(path).to_owned();
+        let mut request = Self {
+            client,
+            operation: Cow::Borrowed(""),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            body_is_public: false,
+            token: Token::OfClient,
+            in_namespace: true,
+            timeout: None,
+            secrets: Vec::new(),
+            mistake: path::check(&path).err(),
+            method,
+            path,
+        };
+        request.operation = match request.method.as_str() {
+            "GET" => "GET".into(),
+            "POST" => "POST".into(),
+            "PUT" => "PUT".into(),
+            "LIST" => "LIST".into(),
+            other => other.to_owned().into(),
+        };
+        if request.method.as_str() == "LIST" {
+            // The same to Vault, and proxies let it through.
+            request.method = Method::GET;
+            request = request.query("list", "true");
+        }
+        request
+    }
+
+    /// Adds a query parameter. Never put a secret there: servers log queries.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends a value as JSON. None of the values in it will appear in an error, even if Vault repeats them.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match json_bytes(value) {
+            Ok(body) => {
+                self.body = body;
+                self.headers.entry(CONTENT_TYPE).or_insert(JSON);
+            }
+            Err(_) => self.note("the body cannot be written as JSON"),
+        }
+        self
+    }
+
+    /// Sends JSON whose values, but for [`secrets`](Self::secrets), may appear in errors: role names and the like.
+    pub(crate) fn public_json(mut self, value: &impl Serialize) -> Self {
+        self.body_is_public = true;
+        self.json(value)
+    }
+
+    /// Sends JSON as a patch to what is there (KV v2; RFC 7396).
+    pub(crate) fn merge_patch(mut self, value: &impl Serialize) -> Self {
+        self.headers.insert(CONTENT_TYPE, MERGE_PATCH);
+        self.json(value)
+    }
+
+    /// Sends a body as it is. If it is JSON, its values are kept out of errors as by [`json`](Self::json).
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Uses this token instead of the client's.
+    pub fn token(mut self, token: &SecretString) -> Self {
+        self.token = Token::Own(Arc::new(TokenHeader::new(token.clone())));
+        self
+    }
+
+    /// Sends no token.
+    pub fn no_token(mut self) -> Self {
+        self.token = Token::None;
+        self
+    }
+
+    /// Sends no namespace: for the few paths that exist in the root namespace only.
+    pub(crate) fn in_root_namespace(mut self) -> Self {
+        self.in_namespace = false;
+        self
+    }
+
+    /// Adds a header, replacing one of the same name. `X-Vault-Token` is the same as [`token`](Self::token).
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), _) if name == X_VAULT_TOKEN => return self.token(&value.into()),
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(name == AUTHORIZATION);
+                self.headers.insert(name, value);
+            }
+            _ => self.note("a header of the request is not valid"),
+        }
+        self
+    }
+
+    /// Asks Vault to wrap the answer for so long (whole seconds, at least 1); see [`Secret::wrap_info`].
+    pub fn wrap_ttl(mut self, ttl: Duration) -> Self {
+        let seconds = ttl.as_secs().max(1);
+        self.headers.insert(X_VAULT_WRAP_TTL, HeaderValue::from(seconds));
+        self
+    }
+
+    /// The time for the whole answer, instead of the client's. It covers everything: connecting, other addresses,
+    /// redirects.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// What errors and logs call this request, instead of its method: `login (approle)`.
+    pub fn label(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
+        self.operation = operation.into();
+        self
+    }
+
+    /// Further values that Vault's messages must not repeat in an error. The token and the values of a JSON body
+    /// are kept out anyway.
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = SecretString>) -> Self {
+        self.secrets.extend(secrets);
+        self
+    }
+
+    /// Sends it. A status outside of 2xx is an error, classified.
+    pub async fn send(self) -> Result<Response, Error> {
+        self.exchange(true).await
+    }
+
+    /// Sends it. Any whole answer is `Ok`, whatever its status: for proxies, and for `sys/health`. Redirects of a
+    /// standby are followed all the same.
+    pub async fn send_any(self) -> Result<Response, Error> {
+        self.exchange(false).await
+    }
+
+    /// Sends it and reads the answer, which must be Vault's JSON.
+    pub async fn read(self) -> Result<Secret, Error> {
+        self.send().await?.secret()
+    }
+
+    /// Sends it and reads the answer, if there is one: `None` for 204 or an empty body.
+    pub async fn write(self) -> Result<Option<Secret>, Error> {
+        let response = self.send().await?;
+        if response.body.is_empty() { Ok(None) } else { response.secret().map(Some) }
+    }
+
+    async fn exchange(mut self, refuse: bool) -> Result<Response, Error> {
+        let token = match std::mem::replace(&mut self.token, Token::None) {
+            Token::OfClient => self.client.token_header(),
+            Token::Own(header) => Some(header),
+            Token::None => None,
+        };
+        let own_headers = std::mem::take(&mut self.headers);
+        let headers = match self.mistake.take() {
+            None => self.client.headers(own_headers, token.as_deref(), self.in_namespace),
+            Some(mistake) => Err(mistake),
+        };
+        let headers = headers
+            .map_err(|mistake| mistake.with_operation(self.operation.clone()).with_path(&self.path))?;
+        let outgoing = Outgoing {
+            method: self.method,
+            path_and_query: path::encode(&self.path, &self.query),
+            headers,
+            body: self.body.clone(),
+            any_status: !refuse,
+            timeout: self.timeout,
+            operation: self.operation,
+            path: self.path,
+        };
+        let response = self.client.transport().exchange(outgoing).await?;
+        if !refuse || (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        let mut scrubber = Scrubber::default();
+        for secret in token.iter().map(|token| &**token.secret()).chain(&self.secrets) {
+            scrubber.add(secret);
+        }
+        if !self.body_is_public {
+            scrubber.add_values_of(&self.body);
+        }
+        Err(response.place(error::from_answer(&response, &scrubber)))
+    }
+
+    fn note(&mut self, mistake: &str) {
+        self.mistake.get_or_insert_with(|| Error::new(ErrorKind::Configuration, mistake));
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("operation", &self.operation)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}

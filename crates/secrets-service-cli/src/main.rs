@@ -1,0 +1,56 @@
+//! The `secrets-service` command: secrets from Vault (or OpenBao) for everything that is not a Rust or Python
+//! program.
+//!
+//! Data goes to stdout, everything else to stderr. The folder `commands` has one file (or folder) per command;
+//! `failure.rs` says which failure has which exit code, and is the only place that does.
+
+mod args;
+mod commands;
+mod env_format;
+mod failure;
+mod help;
+mod input;
+mod logging;
+mod notice;
+mod output;
+mod prompt;
+mod service;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::failure::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to be told if this cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    logging::start(&cli.logs);
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report();
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    // One command, a few requests: one thread is enough, and starts fastest.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(commands::run(cli.command));
+    // Nothing that is still under way (a name being looked up, say) may hold up the end.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,251 @@
+//! [`ResilientVaultClient`]: reads that keep working when Vault does not.
+//!
+//! The folder beside this file: `read.rs` is the life of a read, `fetch.rs` the one request that a flight makes,
+//! `write.rs` everything that changes Vault, `credentials.rs` database credentials, `trouble.rs` what is
+//! remembered of failed reads, `leases.rs` what must be given back at the end.
+
+mod credentials;
+mod fetch;
+mod leases;
+mod read;
+mod trouble;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gds_vault::{AuthMethod, Client};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+pub use self::credentials::DatabaseCredentials;
+use self::leases::LiveLeases;
+pub use self::read::ReadOptions;
+use self::trouble::Troubles;
+use crate::breaker::BreakerState;
+use crate::cache::{Entry, SecretCache};
+use crate::config::{ConfigError, VaultConfig};
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::key::Key;
+use crate::secret_read::CachedSecret;
+use crate::session::Session;
+use crate::stats::StatsSnapshot;
+use crate::upstream::Upstream;
+
+/// Different secrets being fetched at once. Callers beyond it get an error instead of growing a queue.
+const MOST_FLIGHTS: usize = 4_096;
+
+/// Requests under way to Vault at once; the rest wait their turn within their deadlines. Vault handles far more,
+/// but a thundering herd after an outage is our doing and should be bounded by us.
+const MOST_REQUESTS: usize = 64;
+
+/// How long [`ResilientVaultClient::close`] may take to give leases and the token back.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+type FetchResult = Result<Arc<Entry<CachedSecret>>, Error>;
+
+/// A Vault client with a cache, single flight, retries within a budget, a breaker, and stale values for
+/// outages. Cheap to clone; clones share everything. Make it inside a tokio runtime.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use secrets_service::{ResilientVaultClient, VaultConfig};
+///
+/// let vault = ResilientVaultClient::new(&VaultConfig::from_environment()?)?;
+/// let secret = vault.get_secret("secret/myapp/config").await?;
+/// if secret.is_stale() {
+///     tracing::warn!(age = ?secret.age(), "running on an old value");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ResilientVaultClient {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    session: Arc<Session>,
+    upstream: Arc<Upstream>,
+    cache: SecretCache<Key, CachedSecret>,
+    /// Other spellings of keys, as callers have written them.
+    spellings: quick_cache::sync::Cache<Box<str>, Arc<Key>>,
+    flights: Flights<Key, FetchResult>,
+    mount_flights: Flights<Box<str>, Result<(), Error>>,
+    troubles: Troubles,
+    leases: LiveLeases,
+    turns: Semaphore,
+    mount_point: Option<Box<str>>,
+    database_mount: Box<str>,
+    read_deadline: Duration,
+    stale_deadline: Duration,
+    closed: AtomicBool,
+}
+
+/// What [`ResilientVaultClient::close`] does with the leases and the token that it made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnClose {
+    /// Revoke them: nothing that worked for this process goes on working.
+    #[default]
+    Revoke,
+    /// Leave them to end by themselves: the credentials were handed to someone who still uses them.
+    Keep,
+}
+
+/// How the client is doing, without a request to Vault and without a value.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Whether there is a login.
+    pub logged_in: bool,
+    /// Why the last login failed, if none has succeeded since.
+    pub login_error: Option<Error>,
+    /// The mounts that do not answer: name, breaker state, failing for.
+    pub troubled_mounts: Vec<(String, BreakerState, Duration)>,
+    /// Entries in the cache, stale ones included.
+    pub cached: usize,
+    /// Leases that this client holds.
+    pub leases: usize,
+    /// Counters since the client was made.
+    pub stats: StatsSnapshot,
+}
+
+impl ResilientVaultClient {
+    /// A client for `config`. Checks the settings and reads certificate files, but does not speak to Vault yet:
+    /// a service must be able to start while Vault is away.
+    pub fn new(config: &VaultConfig) -> Result<Self, ConfigError> {
+        let client = config.vault_client()?;
+        let auth = config.auth_method()?;
+        Ok(Self::with_auth(config, client, auth))
+    }
+
+    /// As [`new`](Self::new), with an auth method of your own.
+    pub fn with_auth(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
+        let upstream =
+            Upstream::new(config.retry_max_attempts, config.retry_backoff, client.addresses().len());
+        let session = Session::new(client.clone(), auth, Arc::clone(&upstream));
+        let shared = Shared {
+            session,
+            upstream,
+            cache: SecretCache::new(config.cache_capacity, config.cache_ttl, config.cache_max_stale),
+            spellings: quick_cache::sync::Cache::new(config.cache_capacity.max(1)),
+            flights: Flights::new(MOST_FLIGHTS),
+            mount_flights: Flights::new(MOST_FLIGHTS),
+            troubles: Troubles::new(config.cache_capacity),
+            leases: LiveLeases::default(),
+            turns: Semaphore::new(MOST_REQUESTS),
+            mount_point: config.mount_point.as_deref().map(Into::into),
+            database_mount: config.database_mount.as_str().into(),
+            read_deadline: config.read_deadline,
+            stale_deadline: config.stale_deadline,
+            closed: AtomicBool::new(false),
+            client,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The client underneath: for parts of Vault's API that need no cache.
+    pub fn vault(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// Logs in now, if there is no usable login: to find out at start rather than at the first read.
+    pub async fn log_in(&self) -> Result<(), Error> {
+        self.check_open()?;
+        let deadline = Instant::now() + self.shared.read_deadline;
+        self.shared.session.login(deadline).await.map(|_| ())
+    }
+
+    /// Forgets the newest version of the secret at `path`, in every spelling: the next read asks Vault. Says
+    /// whether there was one.
+    pub fn invalidate(&self, path: &str) -> bool {
+        let known = self.shared.client.mounts().known(path, self.shared.mount_point.as_deref());
+        known.is_some_and(|path| self.shared.purge(&Key::new(&path, None)))
+    }
+
+    /// Forgets every cached secret.
+    pub fn clear(&self) {
+        self.shared.flights.supersede_all(|| self.shared.cache.clear());
+        self.shared.troubles.clear();
+    }
+
+    /// How the client is doing.
+    pub fn status(&self) -> Status {
+        let mounts = self.shared.upstream.troubled_mounts().into_iter();
+        Status {
+            logged_in: self.shared.session.current().is_some(),
+            login_error: self.shared.session.trouble(),
+            troubled_mounts: mounts.map(|(mount, state, since)| (mount, state, since.elapsed())).collect(),
+            cached: self.shared.cache.len(),
+            leases: self.shared.leases.len(Instant::now()),
+            stats: self.shared.upstream.stats.snapshot(),
+        }
+    }
+
+    /// The counters since the client was made.
+    pub fn stats(&self) -> StatsSnapshot {
+        self.shared.upstream.stats.snapshot()
+    }
+
+    /// Ends the client: cached values are forgotten, and leases and the login are revoked (or kept). Takes at
+    /// most five seconds; what could not be revoked in that time ends by its TTL, and the error says so.
+    /// Every later call on this client or a clone fails with [`ErrorKind::Closed`].
+    pub async fn close(&self, on_close: OnClose) -> Result<(), Error> {
+        if self.shared.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let result = match on_close {
+            OnClose::Keep => Ok(()),
+            OnClose::Revoke => self.shared.give_back(Instant::now() + CLOSE_TIME).await,
+        };
+        self.clear();
+        self.shared.session.take();
+        result
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.shared.closed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Closed, "", "this client has been closed"));
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Forgets a secret so that no read now under way can bring the old value back.
+    fn purge(&self, key: &Key) -> bool {
+        self.troubles.forget(key);
+        self.flights.supersede(key, || self.cache.delete(key))
+    }
+
+    async fn give_back(&self, deadline: Instant) -> Result<(), Error> {
+        let mut failed = 0;
+        let mut last = None;
+        for id in self.leases.drain(Instant::now()) {
+            match timeout_at(deadline, self.client.leases().revoke(&id)).await {
+                Ok(Ok(())) => {}
+                // A lease that Vault no longer knows is as good as revoked.
+                Ok(Err(error)) if error.kind() == gds_vault::ErrorKind::BadRequest => {}
+                Ok(Err(error)) => (failed, last) = (failed + 1, Some(error.to_string())),
+                Err(_) => (failed, last) = (failed + 1, Some("out of time".to_owned())),
+            }
+        }
+        if self.session.current().is_some_and(|login| login.ours) {
+            match timeout_at(deadline, self.client.tokens().revoke_self()).await {
+                Ok(Ok(())) => return Ok(()), // and with the token every lease that hung on it
+                Ok(Err(error)) => (failed, last) = (failed + 1, Some(error.to_string())),
+                Err(_) => (failed, last) = (failed + 1, Some("out of time".to_owned())),
+            }
+        }
+        match last {
+            None => Ok(()),
+            Some(last) => {
+                let what = format!("{failed} not revoked, they end by their TTL: {last}");
+                Err(Error::new(ErrorKind::Unavailable, "close", what))
+            }
+        }
+    }
+}

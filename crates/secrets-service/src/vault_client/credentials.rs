@@ -1,0 +1,92 @@
+//! Database credentials: dynamic ones, which Vault makes on demand, and static ones, which it rotates in place.
+
+use std::fmt;
+use std::time::Duration;
+
+use gds_vault::{Lease, SecretString};
+
+use super::{ReadOptions, ResilientVaultClient};
+use crate::error::{Error, ErrorKind};
+use crate::secret_read::SecretRead;
+
+/// A user name and password for a database, and for how long.
+#[derive(Clone)]
+pub struct DatabaseCredentials {
+    username: String,
+    password: SecretString,
+    read: SecretRead,
+}
+
+impl DatabaseCredentials {
+    /// The user name. Not a secret: it shows in the database's own logs and in `pg_stat_activity`.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password.
+    pub fn password(&self) -> &SecretString {
+        &self.password
+    }
+
+    /// The lease of dynamic credentials; static ones have none.
+    pub fn lease(&self) -> Option<&Lease> {
+        self.read.lease()
+    }
+
+    /// How long they can be used from now: to the end of the lease (or of the login that it hangs on), or to the
+    /// next rotation.
+    pub fn usable_for(&self) -> Duration {
+        self.read.usable_for()
+    }
+
+    /// The read that they came from, with its label.
+    pub fn read(&self) -> &SecretRead {
+        &self.read
+    }
+}
+
+impl fmt::Debug for DatabaseCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseCredentials")
+            .field("username", &self.username)
+            .field("password", &self.password)
+            .field("lease", &self.lease())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ResilientVaultClient {
+    /// Credentials of a dynamic role (`database/creds/ROLE`): one lease, shared by all who ask, until a little
+    /// before it ends.
+    pub async fn get_database_credentials(&self, role: &str) -> Result<DatabaseCredentials, Error> {
+        self.credentials("creds", role).await
+    }
+
+    /// Credentials of a static role (`database/static-creds/ROLE`): one user whose password Vault rotates.
+    pub async fn get_static_database_credentials(&self, role: &str) -> Result<DatabaseCredentials, Error> {
+        self.credentials("static-creds", role).await
+    }
+
+    async fn credentials(&self, sort: &str, role: &str) -> Result<DatabaseCredentials, Error> {
+        if role.is_empty() || role.contains('/') {
+            let what = "a database role is a name, without slashes";
+            return Err(Error::new(ErrorKind::InvalidRequest, role, what));
+        }
+        let path = format!("{}/{sort}/{role}", self.shared.database_mount);
+        let read = match self.cached(&path) {
+            Some(read) => read,
+            None => self.get_secret_with(&path, ReadOptions::default()).await?,
+        };
+        let field = |name: &str| {
+            read.field(name).and_then(|field| field.as_string()).ok_or_else(|| {
+                let what = format!("Vault's answer has no {name}: is this a database role?");
+                Error::new(ErrorKind::InvalidSecret, &path, what)
+            })
+        };
+        Ok(DatabaseCredentials {
+            username: field("username")?.expose().to_owned(),
+            password: field("password")?,
+            read: read.clone(),
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! The life of a read: fresh from the cache, else one shared request, else (Vault being away) a stale value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gds_vault::SecretPath;
+use tokio::time::{Instant, timeout_at};
+
+use super::{FetchResult, ResilientVaultClient, Shared};
+use crate::cache::{Entry, Lookup};
+use crate::error::{Error, ErrorKind};
+use crate::key::{AsWritten, Key};
+use crate::secret_read::{CachedSecret, Origin, SecretRead};
+
+/// How a read differs from the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// A version of a KV v2 secret; `None` for the newest.
+    pub version: Option<u64>,
+    /// Ask Vault, whatever the cache has, and fail rather than fall back on a stale value. What Vault answers is
+    /// cached for others.
+    pub bypass_cache: bool,
+    /// The longest that this read may take; the client's own limits where shorter.
+    pub within: Option<Duration>,
+}
+
+impl ResilientVaultClient {
+    /// Reads a secret: a static one (KV v1 or v2; the three spellings of a KV v2 path are one secret) or anything
+    /// else that Vault answers to a read, leases included.
+    ///
+    /// A fresh cached value is returned at once. Otherwise Vault is asked, once for all who want the same secret.
+    /// If it is unavailable, a stale value is returned, labelled, within two seconds; without one, the error
+    /// comes within ten. (Both can be set: [`VaultConfig`](crate::VaultConfig).)
+    pub async fn get_secret(&self, path: &str) -> Result<SecretRead, Error> {
+        if let Some(read) = self.cached(path) {
+            return Ok(read);
+        }
+        // Boxed, so that the future of a hit stays as small as a hit is.
+        Box::pin(self.get_secret_with(path, ReadOptions::default())).await
+    }
+
+    /// The secret if it is in the cache and fresh. Makes no request and allocates nothing; if the value is about
+    /// to go stale, a refresh starts in the background (inside a tokio runtime).
+    pub fn cached(&self, path: &str) -> Option<SecretRead> {
+        let shared = &self.shared;
+        let now = Instant::now();
+        let mut found = shared.cache.lookup(&AsWritten(path), now);
+        if matches!(found, Lookup::Absent) {
+            let key = shared.spellings.get(path)?;
+            found = shared.cache.lookup(&*key, now);
+        }
+        match found {
+            Lookup::Fresh(entry) => {
+                shared.upstream.stats.hit();
+                Some(SecretRead::new(entry, Origin::Cache))
+            }
+            Lookup::Ageing(entry) => {
+                shared.upstream.stats.hit();
+                self.refresh_in_background(path);
+                Some(SecretRead::new(entry, Origin::Cache))
+            }
+            Lookup::Stale(_) | Lookup::Absent => None,
+        }
+    }
+
+    /// [`get_secret`](Self::get_secret) with options.
+    pub async fn get_secret_with(&self, path: &str, options: ReadOptions) -> Result<SecretRead, Error> {
+        self.check_open()?;
+        let started = Instant::now();
+        let within = options.within.unwrap_or(self.shared.read_deadline).min(self.shared.read_deadline);
+        let resolved = self.resolve(path, started + within).await?;
+        let key = Key::new(&resolved, options.version);
+        self.shared.remember_spelling(path, &key);
+
+        let fallback = if options.bypass_cache {
+            None
+        } else {
+            match self.shared.cache.lookup(&key, started) {
+                lookup @ (Lookup::Fresh(_) | Lookup::Ageing(_)) => {
+                    self.shared.upstream.stats.hit();
+                    return lookup
+                        .fresh()
+                        .map(|e| SecretRead::new(e, Origin::Cache))
+                        .ok_or_else(|| lost(path));
+                }
+                lookup => lookup.fallback(),
+            }
+        };
+        self.shared.upstream.stats.miss();
+        if !options.bypass_cache
+            && let Some(trouble) = self.shared.troubles.current(&key, started)
+        {
+            match fallback {
+                Some(entry) if trouble.error.allows_stale() => {
+                    return Ok(self.shared.serve_stale(entry, &key, trouble.error.clone()));
+                }
+                _ if !trouble.only_slow => return Err(trouble.error.clone()),
+                _ => {}
+            }
+        }
+        let wait = if fallback.is_some() { within.min(self.shared.stale_deadline) } else { within };
+        self.ask(&resolved, key, options, fallback, started + wait).await
+    }
+
+    async fn ask(
+        &self,
+        path: &SecretPath<'_>,
+        key: Key,
+        options: ReadOptions,
+        fallback: Option<Arc<Entry<CachedSecret>>>,
+        deadline: Instant,
+    ) -> Result<SecretRead, Error> {
+        let started = Instant::now();
+        let waiting = if options.bypass_cache {
+            // A request that began before this call would not do: what is wanted is the value as of now.
+            self.shared.flights.supersede(&key, || ());
+            self.launch(path, &key, true)
+        } else {
+            self.launch(path, &key, false)
+        };
+        let waiting = match waiting {
+            Ok(waiting) => waiting,
+            Err(full) => return Err(Error::new(ErrorKind::Unavailable, key.path(), full.to_string())),
+        };
+        let error = match timeout_at(deadline, waiting).await {
+            Ok(Ok(Ok(entry))) => return Ok(SecretRead::new(entry, Origin::Vault)),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_lost)) => lost(key.path()),
+            Err(_) => {
+                let waited = started.elapsed();
+                let what = format!("no answer from Vault within {:.1} s", waited.as_secs_f64());
+                let error = Error::new(ErrorKind::Unavailable, key.path(), what).tried(1, waited);
+                if fallback.is_some() {
+                    let until = started + self.shared.read_deadline;
+                    self.shared.troubles.slow(&key, error.clone(), until);
+                }
+                error
+            }
+        };
+        match fallback {
+            Some(entry) if error.allows_stale() && still_usable(&entry) => {
+                Ok(self.shared.serve_stale(entry, &key, error))
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Joins the request for `key` that is under way, or starts one.
+    fn launch(
+        &self,
+        path: &SecretPath<'_>,
+        key: &Key,
+        bypass: bool,
+    ) -> Result<crate::flight::Waiting<FetchResult>, crate::flight::Full> {
+        let shared = Arc::clone(&self.shared);
+        let place = super::fetch::Place::of(path);
+        let wanted = key.clone();
+        self.shared
+            .flights
+            .join(key.clone(), |ticket| async move { shared.fetch(&place, wanted, &ticket, bypass).await })
+    }
+
+    fn refresh_in_background(&self, path: &str) {
+        let shared = &self.shared;
+        let known = shared.client.mounts().known(path, shared.mount_point.as_deref());
+        let Some(path) = known.filter(|_| tokio::runtime::Handle::try_current().is_ok()) else { return };
+        let key = Key::new(&path, None);
+        if shared.troubles.current(&key, Instant::now()).is_none() {
+            // Nobody waits for it; if the table is full, a later read will try again.
+            drop(self.launch(&path, &key, true));
+        }
+    }
+
+    /// Which mount `path` lives under: remembered, or asked once for all who want to know.
+    pub(super) async fn resolve<'p>(
+        &self,
+        path: &'p str,
+        deadline: Instant,
+    ) -> Result<SecretPath<'p>, Error> {
+        let shared = &self.shared;
+        let mount_point = shared.mount_point.as_deref();
+        if let Some(known) = shared.client.mounts().known(path, mount_point) {
+            return Ok(known);
+        }
+        let nowhere = Key::unresolved(path);
+        if let Some(trouble) = shared.troubles.current(&nowhere, Instant::now()) {
+            return Err(trouble.error.clone());
+        }
+        let first_segment = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        // Another path under the same first segment may have another mount (`team/a`, `team/b`): then the flight
+        // that we joined taught us nothing, and the second round asks for our own.
+        for name in [first_segment, path] {
+            let flying = Arc::clone(shared);
+            let wanted = path.to_owned();
+            let waiting = shared
+                .mount_flights
+                .join(name.into(), |_| async move { flying.learn_mount(&wanted).await })
+                .map_err(|full| Error::new(ErrorKind::Unavailable, path, full.to_string()))?;
+            match timeout_at(deadline, waiting).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => {
+                    let error = error.about(path);
+                    shared.troubles.failed(&nowhere, error.clone(), Instant::now());
+                    return Err(error);
+                }
+                Ok(Err(_lost)) => return Err(lost(path)),
+                Err(_) => {
+                    return Err(Error::new(ErrorKind::Unavailable, path, "no answer from Vault in time"));
+                }
+            }
+            if let Some(known) = shared.client.mounts().known(path, mount_point) {
+                return Ok(known);
+            }
+        }
+        Err(lost(path))
+    }
+}
+
+impl Shared {
+    /// So that a cached read finds its entry by a spelling that is not the key's own.
+    fn remember_spelling(&self, path: &str, key: &Key) {
+        if key.version().is_none() && path != key.path() && self.spellings.get(path).is_none() {
+            self.spellings.insert(path.into(), Arc::new(key.clone()));
+        }
+    }
+
+    fn serve_stale(&self, entry: Arc<Entry<CachedSecret>>, key: &Key, reason: Error) -> SecretRead {
+        self.upstream.stats.stale();
+        if self.troubles.first_stale(key) {
+            tracing::warn!(
+                path = key.path(),
+                age_seconds = entry.age(Instant::now()).as_secs(),
+                cache = "stale",
+                reason = %reason,
+                "Vault is unavailable; serving the last known value"
+            );
+        }
+        SecretRead::stale(entry, reason)
+    }
+}
+
+fn still_usable(entry: &Entry<CachedSecret>) -> bool {
+    Instant::now() < entry.lifetime().stale_until
+}
+
+fn lost(path: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, path, crate::flight::Lost.to_string())
+}

@@ -1,0 +1,63 @@
+//! `metadata/…`: what is known about a secret besides its data.
+
+use super::Store;
+use super::secret::{DeleteAfter, Secret};
+use crate::core::{Answer, Call, Fields, Refusal, Reply};
+use crate::engines::folders;
+
+pub(super) fn list(store: &Store, folder: &str) -> Answer {
+    Answer::keys(folders::children(store.secrets.keys(), folder))
+}
+
+pub(super) fn read(store: &Store, path: &str) -> Answer {
+    store.secrets.get(path).map_or_else(Answer::nothing, |secret| Answer::data(secret.describe_all()))
+}
+
+pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
+    let fields = call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
+    let names = ["max_versions", "cas_required", "delete_version_after", "custom_metadata"];
+    if names.iter().all(|name| fields.get(name).is_none()) {
+        return Ok(Answer::nothing());
+    }
+    let custom = fields.string_map("custom_metadata")?;
+    if let Some(custom) = &custom {
+        check_custom(custom)?;
+    }
+    let ignored = store.config.cas_required && fields.boolean("cas_required")? == Some(false);
+    let mut new = Secret::new(call.now());
+    apply(store.secrets.get_mut(path).unwrap_or(&mut new), fields)?;
+    let secret = store.secrets.entry(path.to_owned()).or_insert(new);
+    if custom.is_some() {
+        secret.custom_metadata = custom;
+    }
+    Ok(if ignored {
+        Answer::warning("\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.")
+    } else {
+        Answer::nothing()
+    })
+}
+
+pub(super) fn apply(secret: &mut Secret, fields: Fields<'_>) -> Result<(), Refusal> {
+    let max_versions = fields.count("max_versions")?.unwrap_or(secret.max_versions);
+    let cas_required = fields.boolean("cas_required")?.unwrap_or(secret.cas_required);
+    secret.delete_after = DeleteAfter::of(fields, "delete_version_after")?.unwrap_or(secret.delete_after);
+    (secret.max_versions, secret.cas_required) = (max_versions, cas_required);
+    Ok(())
+}
+
+/// Vault's limits on custom metadata.
+pub(super) fn check_custom(custom: &std::collections::BTreeMap<String, String>) -> Result<(), Refusal> {
+    let failed = |what: String| Err(Refusal::bad_request(format!("custom_metadata validation failed: {what}")));
+    if custom.len() > 64 {
+        return failed(format!("payload must contain at most 64 keys, provided {}", custom.len()));
+    }
+    for (name, value) in custom {
+        if name.is_empty() || name.len() > 128 {
+            return failed(format!("length of key {name:?} is {} but must be 0 < len(key) <= 128", name.len()));
+        }
+        if value.is_empty() || value.len() > 512 {
+            return failed(format!("length of value for key {name:?} is {} but must be 0 < len(value) <= 512", value.len()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! vault-dev
+mod auth;
+mod clock;
+mod core;
+mod engines;
+mod go_duration;
+mod json;
+mod policy;
+mod random;
+mod sys;

@@ -62,7 +62,8 @@ impl ErrorKind {
         }
     }
 
-    fn of(vault: gds_vault::ErrorKind) -> Self {
+    /// The kind of a failure that [`gds_vault`] reported: for whoever uses its client directly.
+    pub fn of(vault: gds_vault::ErrorKind) -> Self {
         use gds_vault::ErrorKind as Vault;
         if vault.is_unavailable() {
             return Self::Unavailable;

@@ -23,6 +23,7 @@ pub mod flight;
 mod flight_tests;
 mod key;
 mod patch;
+mod path;
 pub mod retry;
 mod secret_read;
 mod service;

@@ -71,6 +71,13 @@ impl SecretsService {
         Ok(database.url(credentials.username(), credentials.password()))
     }
 
+    /// Whether the config secret says all that a connection string needs. Makes no credentials.
+    pub async fn check_database_config(&self) -> Result<(), Error> {
+        let path = &self.config.db_config_path;
+        let config = self.vault.get_secret(path).await?;
+        Database::from_secret(path, config.data()).map(drop)
+    }
+
     /// The API key of an external service: the field of that name in the API keys' secret.
     pub async fn get_api_key(&self, name: &str) -> Result<SecretString, Error> {
         let path = &self.config.api_keys_path;

@@ -156,15 +156,12 @@ impl<'a> Environment<'a> {
 
     /// A path in Vault: segments that are not empty, `.` or `..`, without control characters.
     pub(super) fn secret_path(&mut self, name: &str) -> Option<String> {
-        let path = self.text(name)?.trim().trim_matches('/').to_owned();
-        let wrong = path.is_empty()
-            || path.chars().any(char::is_control)
-            || path.split('/').any(|segment| matches!(segment, "" | "." | ".."));
-        if wrong {
+        let text = self.text(name)?;
+        let path = crate::path::checked(text.trim());
+        if path.is_none() {
             self.problem(name, "is not a path in Vault, such as secret/myapp/config");
-            return None;
         }
-        Some(path)
+        path.map(str::to_owned)
     }
 
     /// A name without slashes, such as a role.

@@ -179,6 +179,10 @@ impl ResilientVaultClient {
     ) -> Result<SecretPath<'p>, Error> {
         let shared = &self.shared;
         let mount_point = shared.mount_point.as_deref();
+        if crate::path::checked(path).is_none() {
+            let what = "is not a path in Vault, such as secret/myapp/config (no empty segments, `..` or control characters)";
+            return Err(Error::new(ErrorKind::InvalidRequest, format!("{path:?}"), what));
+        }
         if let Some(known) = shared.client.mounts().known(path, mount_point) {
             return Ok(known);
         }

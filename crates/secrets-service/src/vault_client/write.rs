@@ -1,5 +1,7 @@
 //! Everything that changes Vault. A write purges what it changed, so that whoever writes reads it back.
 
+use std::collections::BTreeMap;
+
 use gds_vault::{MountKind, Secret, SecretPath};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -66,8 +68,7 @@ impl ResilientVaultClient {
         };
         let cas = match &old {
             Some(read) => read.version().map(|version| version.version),
-            // Nothing there: only create. A deleted secret has versions still; their newest is what to check against.
-            None => self.newest_version(path).await?,
+            None => self.version_to_follow(path).await?,
         };
         let json = changes.apply(old.as_ref().map(|read| read.data()));
         let raw: &RawValue = serde_json::from_str(&json).map_err(|error| {
@@ -77,9 +78,10 @@ impl ResilientVaultClient {
         self.put_secret(path, raw, cas).await
     }
 
-    /// The newest version's number of a KV v2 secret, deleted ones included; 0 if there never was one, `None`
-    /// where the mount keeps no versions.
-    async fn newest_version(&self, path: &str) -> Result<Option<u64>, Error> {
+    /// What to check against when nothing was there to be read: 0 if there never was a version, else the newest,
+    /// which must be a deleted one. If it is not, someone has written since we read: a conflict. `None` where the
+    /// mount keeps no versions.
+    async fn version_to_follow(&self, path: &str) -> Result<Option<u64>, Error> {
         let deadline = Instant::now() + self.shared.read_deadline;
         let resolved = self.resolve(path, deadline).await?;
         if resolved.kind != MountKind::Kv2 {
@@ -93,7 +95,10 @@ impl ResilientVaultClient {
             .shared
             .with_login(operation, || async move { client.kv2(&*place.mount).metadata(&place.rest).await });
         match read.await {
-            Ok((metadata, _)) => Ok(Some(current_version(&metadata))),
+            Ok((metadata, _)) => match deleted_version(&metadata) {
+                Some(version) => Ok(Some(version)),
+                None => Err(Error::new(ErrorKind::Conflict, path, "the secret was written meanwhile")),
+            },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(0)),
             // No right to read metadata: assume that there never was one; check-and-set tells if that is wrong.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Some(0)),
@@ -168,6 +173,23 @@ fn operation<'a>(name: &'static str, key: &'a Key, repeat: Repeat, deadline: Ins
     Operation { name, path: key.path(), mount: key.mount(), repeat, deadline }
 }
 
-fn current_version(metadata: &Secret) -> u64 {
-    metadata.field("current_version").and_then(|version| version.as_u64()).unwrap_or(0)
+/// The newest version's number, if that version has been deleted or destroyed (or there is none: 0).
+fn deleted_version(metadata: &Secret) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        current_version: u64,
+        #[serde(default)]
+        versions: BTreeMap<String, Version>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Version {
+        #[serde(default)]
+        deletion_time: String,
+        #[serde(default)]
+        destroyed: bool,
+    }
+    let metadata: Metadata = metadata.decode().ok()?;
+    let newest = metadata.versions.get(&metadata.current_version.to_string());
+    let gone = newest.map_or(metadata.current_version == 0, |v| v.destroyed || !v.deletion_time.is_empty());
+    gone.then_some(metadata.current_version)
 }

@@ -176,7 +176,7 @@ async fn serve(mut socket: TcpStream, script: Script, log: Arc<Mutex<Vec<Seen>>>
             Reply::Freeze => return std::future::pending().await,
         };
         let sent = socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await;
-        if sent.is_err() || matches!(head.contains("Content-Length: 500"), true) {
+        if sent.is_err() || head.contains("Content-Length: 500") {
             return;
         }
     }

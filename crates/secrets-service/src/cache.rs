@@ -4,14 +4,15 @@
 //! `stale_until`. What may be done with a stale value is decided by the caller; the cache only says what it is.
 //!
 //! A read of a cached value takes one shard's read lock for the length of a hash-table probe and clones one
-//! `Arc`; it allocates nothing. Memory is bounded by a number of entries.
+//! reference count; it allocates nothing. Memory is bounded by a number of entries.
 
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use equivalent::Equivalent;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::DefaultLifecycle;
 use tokio::time::Instant;
+use triomphe::ThinArc;
 
 /// The share of the TTL after which a value that is still being read is refreshed in the background, so that
 /// a busy key never makes a caller wait.
@@ -24,7 +25,6 @@ pub const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// The deadlines of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
-    // The one deadline that a hit compares stands first: next to the reference count that a hit touches anyway.
     /// From then on a read also starts a refresh in the background.
     pub refresh_from: Instant,
     /// When it was fetched: its age counts from here.
@@ -60,32 +60,58 @@ impl Lifetime {
     }
 }
 
-/// A cached value with its deadlines.
+/// A cached value with its deadlines and its key. Cheap to clone: clones are the same entry.
+///
+/// Reference count, first deadline and key lie together in one block of memory: in a large cache, where each new
+/// cache line is a miss, these are all that a hit touches beside the table.
 #[derive(Debug)]
 pub struct Entry<V> {
+    block: ThinArc<Header<V>, u8>,
+}
+
+#[derive(Debug)]
+struct Header<V> {
+    refresh_from: Instant,
+    rest: Box<Rest<V>>,
+}
+
+#[derive(Debug)]
+struct Rest<V> {
     lifetime: Lifetime,
     value: V,
 }
 
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self { block: self.block.clone() }
+    }
+}
+
 impl<V> Entry<V> {
-    /// A value with its deadlines.
-    pub fn new(value: V, lifetime: Lifetime) -> Self {
-        Self { lifetime, value }
+    /// A value with its deadlines, to be filed under `key`.
+    pub fn new(key: &str, value: V, lifetime: Lifetime) -> Self {
+        let header = Header { refresh_from: lifetime.refresh_from, rest: Box::new(Rest { lifetime, value }) };
+        Self { block: ThinArc::from_header_and_slice(header, key.as_bytes()) }
     }
 
     /// The value.
     pub fn value(&self) -> &V {
-        &self.value
+        &self.block.header.header.rest.value
     }
 
     /// Its deadlines.
     pub fn lifetime(&self) -> &Lifetime {
-        &self.lifetime
+        &self.block.header.header.rest.lifetime
     }
 
     /// How long ago it was fetched.
     pub fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.lifetime.fetched_at)
+        now.saturating_duration_since(self.lifetime().fetched_at)
+    }
+
+    #[inline]
+    fn is_for(&self, key: &str) -> bool {
+        self.block.slice == *key.as_bytes()
     }
 }
 
@@ -93,18 +119,18 @@ impl<V> Entry<V> {
 #[derive(Debug)]
 pub enum Lookup<V> {
     /// May be returned without asking Vault.
-    Fresh(Arc<Entry<V>>),
+    Fresh(Entry<V>),
     /// As [`Fresh`](Self::Fresh), and old enough to be refreshed in the background.
-    Ageing(Arc<Entry<V>>),
+    Ageing(Entry<V>),
     /// Past its TTL: only if Vault is unavailable.
-    Stale(Arc<Entry<V>>),
+    Stale(Entry<V>),
     /// Nothing that may ever be returned.
     Absent,
 }
 
 impl<V> Lookup<V> {
     /// The entry if it may be returned without asking Vault.
-    pub fn fresh(self) -> Option<Arc<Entry<V>>> {
+    pub fn fresh(self) -> Option<Entry<V>> {
         match self {
             Self::Fresh(entry) | Self::Ageing(entry) => Some(entry),
             Self::Stale(_) | Self::Absent => None,
@@ -112,7 +138,7 @@ impl<V> Lookup<V> {
     }
 
     /// The entry if it may be returned while Vault is unavailable (fresh ones included).
-    pub fn fallback(self) -> Option<Arc<Entry<V>>> {
+    pub fn fallback(self) -> Option<Entry<V>> {
         match self {
             Self::Fresh(entry) | Self::Ageing(entry) | Self::Stale(entry) => Some(entry),
             Self::Absent => None,
@@ -121,101 +147,114 @@ impl<V> Lookup<V> {
 }
 
 /// A thread-safe, bounded cache with a lifetime per value.
+///
+/// The table is keyed by a 64-bit hash of the key, under a seed of its own, and a found entry's key is compared with
+/// the one asked for. Two keys with one hash (about one chance in 10^11 for 10,000 secrets) push each other out; they
+/// are never mistaken for each other.
 #[derive(Debug)]
-pub struct SecretCache<K, V> {
-    entries: quick_cache::sync::Cache<K, Arc<Entry<V>>>,
+pub struct SecretCache<V> {
+    table: Table<V>,
+    seed: foldhash::fast::RandomState,
     default_ttl: Duration,
     max_stale: Duration,
 }
 
-impl<K, V> SecretCache<K, V>
-where
-    K: Hash + Eq + Clone,
-{
+/// Readers on different shards do not touch the same lock. 64: for a handful of cores they seldom meet, and even a
+/// cache for a few thousand secrets still has dozens in each.
+const SHARDS: usize = 64;
+
+type Table<V> = quick_cache::sync::Cache<u64, Entry<V>, UnitWeighter, AlreadyHashed>;
+
+impl<V> SecretCache<V> {
     /// At most `capacity` entries (the least used go first); values stay fresh for `default_ttl` unless told
     /// otherwise, and can be fallen back on until `max_stale` after they were fetched (0: never).
     pub fn new(capacity: usize, default_ttl: Duration, max_stale: Duration) -> Self {
-        Self { entries: quick_cache::sync::Cache::new(capacity.max(1)), default_ttl, max_stale }
+        let capacity = capacity.max(1);
+        let options = quick_cache::OptionsBuilder::new()
+            .estimated_items_capacity(capacity)
+            .weight_capacity(capacity as u64)
+            .shards(SHARDS)
+            .build();
+        // It fails only for options that are not set, and those above are all there is to set.
+        let table = options.map_or_else(
+            |_| {
+                Table::with(
+                    capacity,
+                    capacity as u64,
+                    UnitWeighter,
+                    AlreadyHashed::default(),
+                    DefaultLifecycle::default(),
+                )
+            },
+            |options| {
+                Table::with_options(
+                    options,
+                    UnitWeighter,
+                    AlreadyHashed::default(),
+                    DefaultLifecycle::default(),
+                )
+            },
+        );
+        Self { table, seed: foldhash::fast::RandomState::default(), default_ttl, max_stale }
     }
 
     /// What there is for `key` at `now`.
-    pub fn lookup<Q>(&self, key: &Q, now: Instant) -> Lookup<V>
-    where
-        Q: Hash + Equivalent<K> + ?Sized,
-    {
-        let Some(entry) = self.entries.get(key) else { return Lookup::Absent };
-        let lifetime = entry.lifetime;
-        if now < lifetime.refresh_from {
-            Lookup::Fresh(entry)
-        } else if now < lifetime.fresh_until {
-            Lookup::Ageing(entry)
-        } else if now < lifetime.stale_until {
-            Lookup::Stale(entry)
-        } else {
-            Lookup::Absent
+    #[inline]
+    pub fn lookup(&self, key: &str, now: Instant) -> Lookup<V> {
+        match self.find(key) {
+            Some(entry) if now < entry.block.header.header.refresh_from => Lookup::Fresh(entry),
+            Some(entry) => past_refresh(entry, now),
+            None => Lookup::Absent,
         }
     }
 
     /// The value, if fresh.
-    pub fn get<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
-    where
-        Q: Hash + Equivalent<K> + ?Sized,
-    {
+    pub fn get(&self, key: &str) -> Option<Entry<V>> {
         self.lookup(key, Instant::now()).fresh()
     }
 
     /// Stores a value fetched now, fresh for `ttl` (the default TTL if `None`).
-    pub fn set(&self, key: K, value: V, ttl: Option<Duration>) -> Arc<Entry<V>> {
+    pub fn set(&self, key: &str, value: V, ttl: Option<Duration>) -> Entry<V> {
         let lifetime = Lifetime::new(Instant::now(), ttl.unwrap_or(self.default_ttl), self.max_stale);
-        self.insert(key, value, lifetime)
-    }
-
-    /// Stores a value with its own deadlines.
-    pub fn insert(&self, key: K, value: V, lifetime: Lifetime) -> Arc<Entry<V>> {
-        let entry = Arc::new(Entry::new(value, lifetime));
-        self.insert_entry(key, Arc::clone(&entry));
+        let entry = Entry::new(key, value, lifetime);
+        self.insert(entry.clone());
         entry
     }
 
-    /// Stores an entry made elsewhere.
-    pub fn insert_entry(&self, key: K, entry: Arc<Entry<V>>) {
-        self.entries.insert(key, entry);
+    /// Stores an entry under its key.
+    pub fn insert(&self, entry: Entry<V>) {
+        self.table.insert(self.seed.hash_one(&entry.block.slice), entry);
     }
 
     /// From `now` on the value is stale, if it is not already: it may no longer be what Vault has, but is still
     /// there to fall back on.
-    pub fn make_stale<Q>(&self, key: &Q, now: Instant)
+    pub fn make_stale(&self, key: &str, now: Instant)
     where
-        Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized,
         V: Clone,
     {
-        if let Some(entry) = self.entries.get(key) {
-            let lifetime = entry.lifetime.cut_short(now);
-            self.entries.insert(key.to_owned(), Arc::new(Entry::new(entry.value.clone(), lifetime)));
+        if let Some(entry) = self.find(key) {
+            self.insert(Entry::new(key, entry.value().clone(), entry.lifetime().cut_short(now)));
         }
     }
 
     /// Removes a value; says whether there was one.
-    pub fn delete<Q>(&self, key: &Q) -> bool
-    where
-        Q: Hash + Equivalent<K> + ?Sized,
-    {
-        self.entries.remove(key).is_some()
+    pub fn delete(&self, key: &str) -> bool {
+        self.find(key).is_some() && self.table.remove(&self.seed.hash_one(key.as_bytes())).is_some()
     }
 
     /// Removes everything that `keep` does not want to keep.
-    pub fn retain(&self, keep: impl Fn(&K, &Entry<V>) -> bool) {
-        self.entries.retain(|key, entry| keep(key, entry));
+    pub fn retain(&self, keep: impl Fn(&Entry<V>) -> bool) {
+        self.table.retain(|_, entry| keep(entry));
     }
 
     /// Removes everything.
     pub fn clear(&self) {
-        self.entries.clear();
+        self.table.clear();
     }
 
     /// How many entries there are, fresh, stale or not yet evicted.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.table.len()
     }
 
     /// Whether there is no entry at all.
@@ -231,6 +270,53 @@ where
     /// How long after its fetch a value can be fallen back on.
     pub fn max_stale(&self) -> Duration {
         self.max_stale
+    }
+
+    #[inline]
+    fn find(&self, key: &str) -> Option<Entry<V>> {
+        self.table.get(&self.seed.hash_one(key.as_bytes())).filter(|entry| entry.is_for(key))
+    }
+}
+
+#[cold]
+fn past_refresh<V>(entry: Entry<V>, now: Instant) -> Lookup<V> {
+    let lifetime = *entry.lifetime();
+    if now < lifetime.fresh_until {
+        Lookup::Ageing(entry)
+    } else if now < lifetime.stale_until {
+        Lookup::Stale(entry)
+    } else {
+        Lookup::Absent
+    }
+}
+
+/// The hash of a key that is a hash.
+#[derive(Debug, Clone, Copy, Default)]
+struct AlreadyHashed(u64);
+
+impl BuildHasher for AlreadyHashed {
+    type Hasher = Self;
+
+    #[inline]
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Hasher for AlreadyHashed {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    /// Never used, as keys are `u64`; right all the same.
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 }
 

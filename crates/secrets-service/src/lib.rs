@@ -40,4 +40,4 @@ pub use patch::Patch;
 pub use secret_read::{Origin, SecretRead};
 pub use service::SecretsService;
 pub use stats::StatsSnapshot;
-pub use vault_client::{DatabaseCredentials, OnClose, ReadOptions, ResilientVaultClient, Status};
+pub use vault_client::{DatabaseCredentials, GetSecret, OnClose, ReadOptions, ResilientVaultClient, Status};

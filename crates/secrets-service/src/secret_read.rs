@@ -1,7 +1,6 @@
 //! What a read returns: the secret, and how far it may be trusted to be current.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
 
 use gds_vault::Secret;
@@ -36,7 +35,7 @@ impl Origin {
 /// A secret as read, with a label. Dereferences to [`Secret`]; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SecretRead {
-    entry: Arc<Entry<CachedSecret>>,
+    entry: Entry<CachedSecret>,
     origin: Origin,
     reason: Option<Error>,
 }
@@ -50,11 +49,12 @@ pub(crate) struct CachedSecret {
 }
 
 impl SecretRead {
-    pub(crate) fn new(entry: Arc<Entry<CachedSecret>>, origin: Origin) -> Self {
+    #[inline]
+    pub(crate) fn new(entry: Entry<CachedSecret>, origin: Origin) -> Self {
         Self { entry, origin, reason: None }
     }
 
-    pub(crate) fn stale(entry: Arc<Entry<CachedSecret>>, reason: Error) -> Self {
+    pub(crate) fn stale(entry: Entry<CachedSecret>, reason: Error) -> Self {
         Self { entry, origin: Origin::Stale, reason: Some(reason) }
     }
 

@@ -17,6 +17,7 @@ struct Striped {
 struct Line(AtomicU64);
 
 impl Striped {
+    #[inline]
     fn add_one(&self) {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
@@ -65,6 +66,7 @@ pub struct StatsSnapshot {
 }
 
 impl Stats {
+    #[inline]
     pub(crate) fn hit(&self) {
         self.hits.add_one();
     }

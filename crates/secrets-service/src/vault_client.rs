@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::credentials::DatabaseCredentials;
 use self::leases::LiveLeases;
-pub use self::read::ReadOptions;
+pub use self::read::{GetSecret, ReadOptions};
 use self::trouble::Troubles;
 use crate::breaker::BreakerState;
 use crate::cache::{Entry, SecretCache};
@@ -44,7 +44,7 @@ const MOST_REQUESTS: usize = 64;
 /// How long [`ResilientVaultClient::close`] may take to give leases and the token back.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
-type FetchResult = Result<Arc<Entry<CachedSecret>>, Error>;
+type FetchResult = Result<Entry<CachedSecret>, Error>;
 
 /// A Vault client with a cache, single flight, retries within a budget, a breaker, and stale values for
 /// outages. Cheap to clone; clones share everything. Make it inside a tokio runtime.
@@ -70,7 +70,7 @@ struct Shared {
     client: Client,
     session: Arc<Session>,
     upstream: Arc<Upstream>,
-    cache: SecretCache<Key, CachedSecret>,
+    cache: SecretCache<CachedSecret>,
     /// Other spellings of keys, as callers have written them.
     spellings: quick_cache::sync::Cache<Box<str>, Arc<Key>>,
     flights: Flights<Key, FetchResult>,
@@ -218,7 +218,7 @@ impl Shared {
     /// Forgets a secret so that no read now under way can bring the old value back.
     fn purge(&self, key: &Key) -> bool {
         self.troubles.forget(key);
-        self.flights.supersede(key, || self.cache.delete(key))
+        self.flights.supersede(key, || self.cache.delete(key.as_str()))
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use gds_vault::{MountKind, Secret, SecretPath};
 use tokio::time::{Instant, timeout_at};
 
 use super::{FetchResult, Shared};
-use crate::cache::{LONGEST, Lifetime};
+use crate::cache::{Entry, LONGEST, Lifetime};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Ticket;
 use crate::key::Key;
@@ -22,11 +22,13 @@ pub(super) struct Place {
     pub(super) mount: Arc<str>,
     pub(super) kind: MountKind,
     pub(super) rest: Box<str>,
+    /// `None` for the newest.
+    pub(super) version: Option<u64>,
 }
 
 impl Place {
-    pub(super) fn of(path: &SecretPath<'_>) -> Self {
-        Self { mount: Arc::clone(&path.mount), kind: path.kind, rest: path.rest.into() }
+    pub(super) fn of(path: &SecretPath<'_>, version: Option<u64>) -> Self {
+        Self { mount: Arc::clone(&path.mount), kind: path.kind, rest: path.rest.into(), version }
     }
 
     pub(super) fn path(&self) -> SecretPath<'_> {
@@ -53,19 +55,19 @@ impl Shared {
         ticket: &Ticket<Key, FetchResult>,
         bypass: bool,
     ) -> FetchResult {
-        if !bypass && let Some(entry) = self.cache.lookup(&key, Instant::now()).fresh() {
+        if !bypass && let Some(entry) = self.cache.lookup(key.as_str(), Instant::now()).fresh() {
             return Ok(entry);
         }
         let deadline = Instant::now() + self.read_deadline;
         let operation = Operation {
             name: "read",
             path: key.path(),
-            mount: key.mount(),
+            mount: &place.mount,
             repeat: place.repeat(),
             deadline,
         };
         let answered = self
-            .with_login(operation, || async { self.client.read_path(&place.path(), key.version()).await })
+            .with_login(operation, || async { self.client.read_path(&place.path(), place.version).await })
             .await;
         match answered {
             Ok((secret, login)) => {
@@ -75,9 +77,9 @@ impl Shared {
                     self.leases.add(&lease.id, lifetime.stale_until, now);
                 }
                 let cached = CachedSecret { secret, bound_to };
-                let entry = Arc::new(crate::cache::Entry::new(cached, lifetime));
+                let entry = Entry::new(key.as_str(), cached, lifetime);
                 ticket.commit(|| {
-                    self.cache.insert_entry(key.clone(), Arc::clone(&entry));
+                    self.cache.insert(entry.clone());
                     self.troubles.forget(&key);
                 });
                 Ok(entry)
@@ -85,7 +87,7 @@ impl Shared {
             Err(error) => {
                 ticket.commit(|| {
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
-                        self.cache.delete(&key);
+                        self.cache.delete(key.as_str());
                     }
                     self.troubles.failed(&key, error.clone(), Instant::now());
                 });
@@ -166,7 +168,7 @@ impl Shared {
 
     /// The token of that login is dead, and with it every credential made with it.
     fn drop_bound_to(&self, generation: u64) {
-        self.cache.retain(|_, entry| entry.value().bound_to != Some(generation));
+        self.cache.retain(|entry| entry.value().bound_to != Some(generation));
     }
 
     pub(super) async fn learn_mount(&self, path: &str) -> Result<(), Error> {

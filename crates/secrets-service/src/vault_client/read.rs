@@ -1,15 +1,19 @@
 //! The life of a read: fresh from the cache, else one shared request, else (Vault being away) a stale value.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use gds_vault::SecretPath;
+use gds_vault::{BoxFuture, SecretPath};
 use tokio::time::{Instant, timeout_at};
 
 use super::{FetchResult, ResilientVaultClient, Shared};
 use crate::cache::{Entry, Lookup};
 use crate::error::{Error, ErrorKind};
-use crate::key::{AsWritten, Key};
+use crate::key::Key;
 use crate::secret_read::{CachedSecret, Origin, SecretRead};
 
 /// How a read differs from the usual one.
@@ -24,6 +28,39 @@ pub struct ReadOptions {
     pub within: Option<Duration>,
 }
 
+/// The future of [`ResilientVaultClient::get_secret`].
+///
+/// Written by hand so that a hit is a look into the cache and nothing else; the state machine of everything that can
+/// come after a miss is boxed when it is needed.
+#[must_use = "futures do nothing unless polled"]
+pub struct GetSecret<'a> {
+    client: &'a ResilientVaultClient,
+    path: &'a str,
+    asking: Option<BoxFuture<'a, Result<SecretRead, Error>>>,
+}
+
+impl Future for GetSecret<'_> {
+    type Output = Result<SecretRead, Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.asking.is_none()
+            && let Some(read) = self.client.cached(self.path)
+        {
+            return Poll::Ready(Ok(read));
+        }
+        let (client, path) = (self.client, self.path);
+        let ask = || -> BoxFuture<'_, _> { Box::pin(client.get_secret_with(path, ReadOptions::default())) };
+        self.asking.get_or_insert_with(ask).as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for GetSecret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetSecret").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 impl ResilientVaultClient {
     /// Reads a secret: a static one (KV v1 or v2; the three spellings of a KV v2 path are one secret) or anything
     /// else that Vault answers to a read, leases included.
@@ -31,36 +68,45 @@ impl ResilientVaultClient {
     /// A fresh cached value is returned at once. Otherwise Vault is asked, once for all who want the same secret.
     /// If it is unavailable, a stale value is returned, labelled, within two seconds; without one, the error
     /// comes within ten. (Both can be set: [`VaultConfig`](crate::VaultConfig).)
-    pub async fn get_secret(&self, path: &str) -> Result<SecretRead, Error> {
-        if let Some(read) = self.cached(path) {
-            return Ok(read);
-        }
-        // Boxed, so that the future of a hit stays as small as a hit is.
-        Box::pin(self.get_secret_with(path, ReadOptions::default())).await
+    #[inline]
+    pub fn get_secret<'a>(&'a self, path: &'a str) -> GetSecret<'a> {
+        GetSecret { client: self, path, asking: None }
     }
 
     /// The secret if it is in the cache and fresh. Makes no request and allocates nothing; if the value is about
     /// to go stale, a refresh starts in the background (inside a tokio runtime).
+    #[inline]
     pub fn cached(&self, path: &str) -> Option<SecretRead> {
-        let shared = &self.shared;
+        let shared = &*self.shared;
         let now = Instant::now();
-        let mut found = shared.cache.lookup(&AsWritten(path), now);
-        if matches!(found, Lookup::Absent) {
-            let key = shared.spellings.get(path)?;
-            found = shared.cache.lookup(&*key, now);
-        }
-        match found {
+        match shared.cache.lookup(path, now) {
             Lookup::Fresh(entry) => {
                 shared.upstream.stats.hit();
                 Some(SecretRead::new(entry, Origin::Cache))
             }
-            Lookup::Ageing(entry) => {
-                shared.upstream.stats.hit();
-                self.refresh_in_background(path);
-                Some(SecretRead::new(entry, Origin::Cache))
-            }
-            Lookup::Stale(_) | Lookup::Absent => None,
+            found => self.cached_unless_stale(path, found, now),
         }
+    }
+
+    /// The less common cases of [`cached`](Self::cached), kept out of its way.
+    #[cold]
+    fn cached_unless_stale(
+        &self,
+        path: &str,
+        mut found: Lookup<CachedSecret>,
+        now: Instant,
+    ) -> Option<SecretRead> {
+        let shared = &self.shared;
+        if matches!(found, Lookup::Absent) {
+            let key = shared.spellings.get(path)?;
+            found = shared.cache.lookup(key.as_str(), now);
+        }
+        if matches!(found, Lookup::Ageing(_)) {
+            self.refresh_in_background(path);
+        }
+        let entry = found.fresh()?;
+        shared.upstream.stats.hit();
+        Some(SecretRead::new(entry, Origin::Cache))
     }
 
     /// [`get_secret`](Self::get_secret) with options.
@@ -75,7 +121,7 @@ impl ResilientVaultClient {
         let fallback = if options.bypass_cache {
             None
         } else {
-            match self.shared.cache.lookup(&key, started) {
+            match self.shared.cache.lookup(key.as_str(), started) {
                 lookup @ (Lookup::Fresh(_) | Lookup::Ageing(_)) => {
                     self.shared.upstream.stats.hit();
                     return lookup
@@ -107,16 +153,16 @@ impl ResilientVaultClient {
         path: &SecretPath<'_>,
         key: Key,
         options: ReadOptions,
-        fallback: Option<Arc<Entry<CachedSecret>>>,
+        fallback: Option<Entry<CachedSecret>>,
         deadline: Instant,
     ) -> Result<SecretRead, Error> {
         let started = Instant::now();
         let waiting = if options.bypass_cache {
             // A request that began before this call would not do: what is wanted is the value as of now.
             self.shared.flights.supersede(&key, || ());
-            self.launch(path, &key, true)
+            self.launch(path, &key, options.version, true)
         } else {
-            self.launch(path, &key, false)
+            self.launch(path, &key, options.version, false)
         };
         let waiting = match waiting {
             Ok(waiting) => waiting,
@@ -150,10 +196,11 @@ impl ResilientVaultClient {
         &self,
         path: &SecretPath<'_>,
         key: &Key,
+        version: Option<u64>,
         bypass: bool,
     ) -> Result<crate::flight::Waiting<FetchResult>, crate::flight::Full> {
         let shared = Arc::clone(&self.shared);
-        let place = super::fetch::Place::of(path);
+        let place = super::fetch::Place::of(path, version);
         let wanted = key.clone();
         self.shared
             .flights
@@ -167,7 +214,7 @@ impl ResilientVaultClient {
         let key = Key::new(&path, None);
         if shared.troubles.current(&key, Instant::now()).is_none() {
             // Nobody waits for it; if the table is full, a later read will try again.
-            drop(self.launch(&path, &key, true));
+            drop(self.launch(&path, &key, None, true));
         }
     }
 
@@ -223,12 +270,12 @@ impl ResilientVaultClient {
 impl Shared {
     /// So that a cached read finds its entry by a spelling that is not the key's own.
     fn remember_spelling(&self, path: &str, key: &Key) {
-        if key.version().is_none() && path != key.path() && self.spellings.get(path).is_none() {
+        if !key.has_version() && path != key.path() && self.spellings.get(path).is_none() {
             self.spellings.insert(path.into(), Arc::new(key.clone()));
         }
     }
 
-    fn serve_stale(&self, entry: Arc<Entry<CachedSecret>>, key: &Key, reason: Error) -> SecretRead {
+    fn serve_stale(&self, entry: Entry<CachedSecret>, key: &Key, reason: Error) -> SecretRead {
         self.upstream.stats.stale();
         if self.troubles.first_stale(key) {
             tracing::warn!(

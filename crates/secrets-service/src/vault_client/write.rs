@@ -31,7 +31,7 @@ impl ResilientVaultClient {
         self.check_open()?;
         let deadline = Instant::now() + self.shared.read_deadline;
         let resolved = self.resolve(path, deadline).await?;
-        let place = Place::of(&resolved);
+        let place = Place::of(&resolved, None);
         let (client, place) = (&self.shared.client, &place);
         self.change(&resolved, "put", deadline, || async move {
             match place.kind {
@@ -87,9 +87,9 @@ impl ResilientVaultClient {
         if resolved.kind != MountKind::Kv2 {
             return Ok(None);
         }
-        let place = Place::of(&resolved);
+        let place = Place::of(&resolved, None);
         let key = Key::new(&resolved, None);
-        let operation = operation("metadata", &key, Repeat::Safe, deadline);
+        let operation = operation("metadata", &resolved, &key, Repeat::Safe, deadline);
         let (client, place) = (&self.shared.client, &place);
         let read = self
             .shared
@@ -111,7 +111,7 @@ impl ResilientVaultClient {
         self.check_open()?;
         let deadline = Instant::now() + self.shared.read_deadline;
         let resolved = self.resolve(path, deadline).await?;
-        let place = Place::of(&resolved);
+        let place = Place::of(&resolved, None);
         let (client, place) = (&self.shared.client, &place);
         self.change(&resolved, "delete", deadline, || async move {
             match place.kind {
@@ -127,9 +127,9 @@ impl ResilientVaultClient {
         self.check_open()?;
         let deadline = Instant::now() + self.shared.read_deadline;
         let resolved = self.resolve(path, deadline).await?;
-        let place = Place::of(&resolved);
+        let place = Place::of(&resolved, None);
         let key = Key::new(&resolved, None);
-        let operation = operation("list", &key, Repeat::Safe, deadline);
+        let operation = operation("list", &resolved, &key, Repeat::Safe, deadline);
         let (client, place) = (&self.shared.client, &place);
         let list = self.shared.with_login(operation, || async move {
             match place.kind {
@@ -154,14 +154,16 @@ impl ResilientVaultClient {
         F: Future<Output = Result<T, gds_vault::Error>>,
     {
         let key = Key::new(path, None);
-        let operation = operation(name, &key, Repeat::OnlyIfUndone, deadline);
+        let operation = operation(name, path, &key, Repeat::OnlyIfUndone, deadline);
         let result = self.shared.with_login(operation, attempt).await;
         match &result {
             Ok(_) => {
                 self.shared.purge(&key);
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                self.shared.flights.supersede(&key, || self.shared.cache.make_stale(&key, Instant::now()));
+                self.shared
+                    .flights
+                    .supersede(&key, || self.shared.cache.make_stale(key.as_str(), Instant::now()));
             }
             Err(_) => {}
         }
@@ -169,8 +171,14 @@ impl ResilientVaultClient {
     }
 }
 
-fn operation<'a>(name: &'static str, key: &'a Key, repeat: Repeat, deadline: Instant) -> Operation<'a> {
-    Operation { name, path: key.path(), mount: key.mount(), repeat, deadline }
+fn operation<'a>(
+    name: &'static str,
+    path: &'a SecretPath<'_>,
+    key: &'a Key,
+    repeat: Repeat,
+    deadline: Instant,
+) -> Operation<'a> {
+    Operation { name, path: key.path(), mount: &path.mount, repeat, deadline }
 }
 
 /// The newest version's number, if that version has been deleted or destroyed (or there is none: 0).

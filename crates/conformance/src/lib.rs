@@ -1,1 +1,38 @@
-//! One suite, run on vault-dev and on a real Vault.
+//! One suite, run on two servers: `vault-dev` and a real Vault, each with a real PostgreSQL.
+//!
+//! It keeps the development server honest: what the suite says of Vault holds for both, to the letter of Vault's
+//! messages. Where they differ, `vault-dev` is wrong.
+//!
+//! | | |
+//! |---|---|
+//! | [`run`] | the whole suite on one [`Target`]: what the two test targets call |
+//! | `cases` | the tests, one file for each part of Vault or of the layers above it |
+//! | `corner` | what a test is given: a server, and names on it that no other test uses |
+//! | `server` | starting, freezing, sealing and killing either server |
+//! | `postgres` | the database that both servers make users in |
+//! | `like` | comparing JSON that has times and ids in it |
+//! | `runner` | arguments, concurrency, time limits, the report |
+//!
+//! To add a test, write an `async fn name(corner: Corner)` into a file of `cases` and its name into the list at the
+//! file's top. It fails by panicking.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "all of this crate is a test"
+)]
+
+mod cases;
+mod command;
+mod corner;
+mod eventually;
+mod like;
+mod postgres;
+mod runner;
+mod server;
+
+pub use runner::run;
+pub use server::Target;

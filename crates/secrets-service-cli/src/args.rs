@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{api_key, check, completions, db_url, get, list, put, run};
+use crate::commands::{api_key, check, completions, db_url, dev, get, list, put, run};
 use crate::help;
 
 /// Secrets from HashiCorp Vault (or OpenBao) on the command line.
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     DbUrl(db_url::DbUrlArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Dev(dev::DevArgs),
     Completions(completions::CompletionsArgs),
 }
 

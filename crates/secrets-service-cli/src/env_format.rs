@@ -20,17 +20,32 @@ pub(crate) fn lines<'a>(
         if value.expose().contains('\0') {
             return Err(format!("the field {field:?} has a NUL byte in it, which no variable can hold"));
         }
-        pieces.push((name, Zeroizing::new(value.expose().replace('\'', r"'\''"))));
+        pieces.push((name, quoted(value.expose())));
     }
     // Sized up front: a buffer that grows leaves unwiped copies behind.
-    let size = pieces.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let size = pieces.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let mut text = Zeroizing::new(String::with_capacity(size));
     for (name, value) in &pieces {
-        for piece in [name, "='", value, "'\n"] {
+        for piece in [name, "=", value, "\n"] {
             text.push_str(piece);
         }
     }
     Ok(text)
+}
+
+/// A value as one word of a shell, whatever is in it.
+pub(crate) fn quoted(value: &str) -> Zeroizing<String> {
+    // Sized up front, as below; `str::replace` is not.
+    let mut text = Zeroizing::new(String::with_capacity(value.len() + 3 * value.matches('\'').count() + 2));
+    text.push('\'');
+    for (n, piece) in value.split('\'').enumerate() {
+        if n > 0 {
+            text.push_str(r"'\''");
+        }
+        text.push_str(piece);
+    }
+    text.push('\'');
+    text
 }
 
 /// `db-host` is `DB_HOST`: upper case, punctuation and spaces as `_`. What then is no name is an error.

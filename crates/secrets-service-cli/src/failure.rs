@@ -157,7 +157,13 @@ impl Failure {
 impl From<Error> for Failure {
     /// The message ends with the advice already.
     fn from(error: Error) -> Self {
-        Self::new(error.kind().into(), error.to_string())
+        let never_asked = error.vault_error().is_none();
+        let exit = match error.kind() {
+            // Found to be wrong before Vault was asked: what was typed.
+            ErrorKind::InvalidRequest if never_asked => Exit::Usage,
+            kind => kind.into(),
+        };
+        Self::new(exit, error.to_string())
     }
 }
 
@@ -165,6 +171,13 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let advice = "correct these environment variables; `secrets-service --help` lists them";
         Self::new(Exit::Usage, format!("{error}\n{advice}"))
+    }
+}
+
+impl From<vault_dev::Error> for Failure {
+    fn from(error: vault_dev::Error) -> Self {
+        let exit = if matches!(error, vault_dev::Error::NotLoopback(_)) { Exit::Usage } else { Exit::Other };
+        Self::new(exit, error.to_string())
     }
 }
 

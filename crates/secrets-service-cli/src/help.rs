@@ -51,7 +51,12 @@ mod tests {
     fn every_variable_is_listed_once() {
         let text = variables();
         for (name, _) in VARIABLES {
-            assert_eq!(text.matches(&format!("\n  {name} ")).count() + text.matches(&format!("\n  {name}\n")).count(), 1, "{name}");
+            assert_eq!(
+                text.matches(&format!("\n  {name} ")).count()
+                    + text.matches(&format!("\n  {name}\n")).count(),
+                1,
+                "{name}"
+            );
         }
     }
 }

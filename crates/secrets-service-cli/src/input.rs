@@ -39,7 +39,9 @@ impl Bytes {
     /// The text, without one newline at its end: the one that `echo` and editors add.
     fn into_text(self, source: &str) -> Result<SecretString, Failure> {
         if self.0.len() > LARGEST {
-            return Err(Failure::usage(format!("{source} has more than 1 MiB ({LARGEST} bytes); a value may not")));
+            return Err(Failure::usage(format!(
+                "{source} has more than 1 MiB ({LARGEST} bytes); a value may not"
+            )));
         }
         let Ok(text) = std::str::from_utf8(&self.0) else {
             let what = "is not UTF-8 text; encode it first, for example with base64";
@@ -71,7 +73,9 @@ mod tests {
 
     #[test]
     fn exactly_one_newline_is_lost() {
-        for (given, kept) in [("a\n", "a"), ("a", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), ("\n", ""), ("a\r", "a\r")] {
+        for (given, kept) in
+            [("a\n", "a"), ("a", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), ("\n", ""), ("a\r", "a\r")]
+        {
             assert_eq!(text(given.as_bytes()).unwrap(), kept, "{given:?}");
         }
     }

@@ -26,7 +26,8 @@ pub(crate) fn say_if_stale(path: &str, read: &SecretRead) {
 
 /// How long something can be used.
 pub(crate) fn until(life: Duration) -> String {
-    let end = time::Duration::try_from(life).ok().and_then(|life| OffsetDateTime::now_utc().checked_add(life));
+    let end =
+        time::Duration::try_from(life).ok().and_then(|life| OffsetDateTime::now_utc().checked_add(life));
     let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
     match end.and_then(|end| end.format(form).ok()) {
         Some(end) => format!("until {end} (in {})", spoken(life)),
@@ -64,13 +65,7 @@ mod tests {
 
     #[test]
     fn times_are_told_in_two_units() {
-        let cases = [
-            (0, "0 s"),
-            (59, "59 s"),
-            (61, "1 min 1 s"),
-            (3_600, "1 h 0 min"),
-            (90_061, "1 d 1 h"),
-        ];
+        let cases = [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_600, "1 h 0 min"), (90_061, "1 d 1 h")];
         for (seconds, told) in cases {
             assert_eq!(spoken(Duration::from_secs(seconds)), told);
         }

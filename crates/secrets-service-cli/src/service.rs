@@ -28,7 +28,7 @@ pub(crate) async fn for_one_command<T>(
     let service = SecretsService::from_environment()?;
     let mut signals = Signals::ending()?;
     let waiting_for = waiting_for(&service);
-    let work = notice::with_progress(&waiting_for, work(&service));
+    let work = notice::with_progress(&waiting_for, Box::pin(work(&service)));
     let result = signals.unless(work).await;
     close(&service, result).await
 }

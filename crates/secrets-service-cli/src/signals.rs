@@ -33,9 +33,8 @@ impl Signals {
     fn listen(signals: &[Signal]) -> Result<Self, Failure> {
         let ignored = ignored_from_the_start();
         let wanted = signals.iter().filter(|signal| ignored & (1 << (**signal as i32 - 1)) == 0);
-        let streams: io::Result<_> = wanted
-            .map(|signal| Ok((*signal, unix::signal(SignalKind::from_raw(*signal as i32))?)))
-            .collect();
+        let streams: io::Result<_> =
+            wanted.map(|signal| Ok((*signal, unix::signal(SignalKind::from_raw(*signal as i32))?))).collect();
         match streams {
             Ok(streams) => Ok(Self { streams }),
             Err(error) => Err(Failure::other(format!("cannot receive signals: {error}"))),

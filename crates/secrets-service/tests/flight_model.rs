@@ -82,6 +82,8 @@ fn a_cancelled_leader_strands_nobody() {
         };
         let (leader, follower) = (caller(), caller());
         leader.abort();
+        // Waited for, so that it is dropped inside the schedule and not after it.
+        let _ = future::block_on(leader);
         assert_eq!(future::block_on(follower).expect("not cancelled"), Ok(9));
     });
 }
@@ -99,6 +101,7 @@ fn a_task_that_dies_at_any_point_strands_nobody() {
             future::spawn(async move { table.join("k", |_| takes_a_while(4)).expect("not full").await })
         };
         task.abort();
+        let _ = future::block_on(task);
         assert!(matches!(future::block_on(leader), Ok(3) | Err(Lost)));
         assert!(matches!(future::block_on(follower).expect("not cancelled"), Ok(3 | 4) | Err(Lost)));
     });

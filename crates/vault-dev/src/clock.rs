@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn seconds_are_rounded() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        assert_eq!(seconds_until(now, after(now, Duration::from_millis(3599_999))), 3600);
+        assert_eq!(seconds_until(now, after(now, Duration::from_millis(3_599_999))), 3600);
         assert_eq!(seconds_until(now, after(now, Duration::from_millis(1_400))), 1);
     }
 }

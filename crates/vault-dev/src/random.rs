@@ -55,7 +55,10 @@ fn byte() -> u8 {
     one[0]
 }
 
-#[allow(clippy::expect_used, reason = "no operating system's random source fails after boot, and no token may be guessable")]
+#[allow(
+    clippy::expect_used,
+    reason = "no operating system's random source fails after boot, and no token may be guessable"
+)]
 fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system's random source");
 }

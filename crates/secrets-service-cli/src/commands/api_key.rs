@@ -13,7 +13,6 @@ use crate::{input, notice, output};
 /// The keys are the fields of one secret, SECRETS_API_KEYS_PATH.
 #[derive(Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "\
 Examples:
@@ -49,6 +48,7 @@ enum Action {
 
 pub(crate) async fn run(args: ApiKeyArgs) -> Result<Exit, Failure> {
     match (args.action, args.name) {
+        (Some(_), Some(_)) => Err(Failure::usage("one API key at a time; see `api-key --help`")),
         (Some(Action::Set { name, value: None }), _) => set(&name).await,
         (Some(Action::Set { value: Some(_), .. }), _) => Err(Failure::usage(
             "the key is read from stdin: as an argument every user of this machine could see it. \

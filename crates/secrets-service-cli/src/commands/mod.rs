@@ -4,6 +4,7 @@ pub(crate) mod api_key;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod db_url;
+pub(crate) mod dev;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod put;
@@ -21,6 +22,7 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Failure> {
         Command::DbUrl(args) => db_url::run(&args).await,
         Command::Run(args) => run::run(&args).await,
         Command::Check(args) => check::run(&args).await,
+        Command::Dev(args) => dev::run(&args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -64,7 +64,8 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Failure> {
     // From here on a signal must not end this process before it has tidied up in Vault.
     let mut signals = Signals::to_forward()?;
     let result = async {
-        let secrets = notice::with_progress(&waiting_for(&service), fetch_all(&service, wanted));
+        let waiting_for = waiting_for(&service);
+        let secrets = notice::with_progress(&waiting_for, fetch_all(&service, wanted));
         let secrets = signals.unless(secrets).await?;
         let hidden = if args.keep_vault_login { &[] } else { SECRET_VARIABLES };
         let child = Child::start(program, arguments, hidden, &secrets)?;
@@ -97,9 +98,11 @@ fn wanted(args: &RunArgs) -> Result<Vec<Wanted>, Failure> {
     let mut all: Vec<Wanted> = Vec::new();
     let mut failures: Option<Failure> = None;
     for result in fields.chain(database) {
-        let result = result.and_then(|wanted| match all.iter().any(|other| other.variable == wanted.variable) {
-            true => Err(Failure::usage(format!("the variable {} is given twice", wanted.variable))),
-            false => Ok(wanted),
+        let result = result.and_then(|wanted| {
+            if all.iter().any(|other| other.variable == wanted.variable) {
+                return Err(Failure::usage(format!("the variable {} is given twice", wanted.variable)));
+            }
+            Ok(wanted)
         });
         match result {
             Ok(wanted) => all.push(wanted),
@@ -111,8 +114,9 @@ fn wanted(args: &RunArgs) -> Result<Vec<Wanted>, Failure> {
 
 /// `VAR=PATH#FIELD`. The last `#` counts: paths have one more often than names of fields.
 fn parse(text: &str) -> Result<Wanted, Failure> {
-    let wrong = || Failure::usage(format!("--env {text:?} is not of the form VAR=PATH#FIELD"));
-    let (variable, source) = text.split_once('=').ok_or_else(wrong)?;
+    let (variable, source) = text.split_once('=').unwrap_or_default();
+    // Whoever mistakes this for Docker's option has a secret behind the `=`, so that is not repeated.
+    let wrong = || Failure::usage(format!("--env {variable}: what is needed is VAR=PATH#FIELD"));
     let (path, name) = source.rsplit_once('#').ok_or_else(wrong)?;
     if path.is_empty() || name.is_empty() {
         return Err(wrong());
@@ -168,7 +172,8 @@ async fn fetch(service: &SecretsService, wanted: Wanted) -> Result<(OsString, Se
         }
     };
     if value.expose().contains('\0') {
-        let what = format!("the value for {} has a NUL byte in it, which no variable can hold", wanted.variable);
+        let what =
+            format!("the value for {} has a NUL byte in it, which no variable can hold", wanted.variable);
         return Err(Failure::other(what));
     }
     Ok((wanted.variable.into(), value))
@@ -199,8 +204,20 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_is_refused() {
-        for text in ["", "VAR", "VAR=", "VAR=path", "VAR=path#", "VAR=#field", "=path#field", "A B=path#field"] {
-            assert_eq!(parse(text).err().map(|failure| failure.exit()), Some(Exit::Usage), "{text}");
+        let texts = [
+            "",
+            "VAR",
+            "VAR=",
+            "VAR=canary",
+            "VAR=canary#",
+            "VAR=#canary",
+            "=canary#field",
+            "A B=canary#field",
+        ];
+        for text in texts {
+            let failure = parse(text).err().unwrap();
+            assert_eq!(failure.exit(), Exit::Usage, "{text}");
+            assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
         }
     }
 }

@@ -34,10 +34,9 @@ async fn answer(call: &Call<'_>) -> Reply {
         "revoke" | "revoke-orphan" if is_write => revoke(call, call.path == "revoke-orphan").await,
         "revoke-accessor" if is_write => revoke_accessor(call).await,
         "accessors" if call.operation() == Operation::List => Ok(accessors(call)),
-        "create" | "create-orphan" | "lookup-self" | "lookup" | "lookup-accessor" | "renew-self" | "renew"
-        | "renew-accessor" | "revoke-self" | "revoke" | "revoke-orphan" | "revoke-accessor" | "accessors" => {
-            Err(Refusal::unsupported_operation())
-        }
+        "create" | "create-orphan" | "lookup-self" | "lookup" | "lookup-accessor" | "renew-self"
+        | "renew" | "renew-accessor" | "revoke-self" | "revoke" | "revoke-orphan" | "revoke-accessor"
+        | "accessors" => Err(Refusal::unsupported_operation()),
         _ => Err(Refusal::unsupported_path()),
     }
 }
@@ -126,7 +125,8 @@ fn unix(at: crate::clock::Timestamp) -> u64 {
 }
 
 fn renew(call: &Call<'_>, id: &str, show_token: bool) -> Reply {
-    let increment = call.fields(&["token", "increment", "accessor"]).duration("increment")?.unwrap_or_default();
+    let increment =
+        call.fields(&["token", "increment", "accessor"]).duration("increment")?.unwrap_or_default();
     let (mut auth, warnings) = call.core.state.lock().tokens.renew(id, increment, call.now())?;
     if !show_token {
         auth.client_token.clear();
@@ -160,7 +160,8 @@ async fn revoke_self(call: &Call<'_>, caller: &Caller) -> Reply {
 
 async fn revoke(call: &Call<'_>, spare_children: bool) -> Reply {
     let id = token_in_body(call)?;
-    let token = call.core.state.lock().tokens.live(&id, call.now()).filter(|token| reachable(call, token)).cloned();
+    let token =
+        call.core.state.lock().tokens.live(&id, call.now()).filter(|token| reachable(call, token)).cloned();
     match token {
         // Gone already is as good as revoked.
         None => Ok(Answer::nothing()),

@@ -62,8 +62,8 @@ impl TokenParams {
             }
         }
         if let Some(uses) = fields.integer("token_num_uses")? {
-            self.num_uses =
-                u64::try_from(uses).map_err(|_| Refusal::bad_request("'token_num_uses' cannot be negative"))?;
+            self.num_uses = u64::try_from(uses)
+                .map_err(|_| Refusal::bad_request("'token_num_uses' cannot be negative"))?;
         }
         self.no_default_policy = fields.boolean("token_no_default_policy")?.unwrap_or(self.no_default_policy);
         if let Some(cidrs) = fields.list("token_bound_cidrs")? {

@@ -41,10 +41,14 @@ impl Engine for Userpass {
 impl Userpass {
     fn answer(&self, call: &Call<'_>) -> Reply {
         match (call.segments().as_slice(), call.operation()) {
-            (["login", name], Operation::Create | Operation::Update) => self.login(call, &name.to_lowercase()),
+            (["login", name], Operation::Create | Operation::Update) => {
+                self.login(call, &name.to_lowercase())
+            }
             (["users"], Operation::List) => Ok(Answer::keys(self.users.lock().keys().cloned().collect())),
             (["users", name], Operation::Read) => Ok(self.read(&name.to_lowercase())),
-            (["users", name], Operation::Create | Operation::Update) => self.write(call, &name.to_lowercase()),
+            (["users", name], Operation::Create | Operation::Update) => {
+                self.write(call, &name.to_lowercase())
+            }
             (["users", name], Operation::Delete) => {
                 self.users.lock().remove(&name.to_lowercase());
                 Ok(Answer::nothing())
@@ -52,7 +56,7 @@ impl Userpass {
             (["users", name, "password"], Operation::Create | Operation::Update) => {
                 self.set_password(call, &name.to_lowercase())
             }
-            (["login", _] | ["users"] | ["users", _] | ["users", _, "password"], _) => {
+            (["login" | "users", _] | ["users"] | ["users", _, "password"], _) => {
                 Err(Refusal::unsupported_operation())
             }
             _ => Err(Refusal::unsupported_path()),
@@ -92,7 +96,9 @@ impl Userpass {
         }
         let mut params = users.get(name).map(|user| user.params.clone()).unwrap_or_default();
         params.update(fields)?;
-        let user = users.entry(name.to_owned()).or_insert_with(|| User { entity_id: random::uuid(), ..User::default() });
+        let user = users
+            .entry(name.to_owned())
+            .or_insert_with(|| User { entity_id: random::uuid(), ..User::default() });
         user.params = params;
         if !password.is_empty() {
             user.password = password;

@@ -54,7 +54,7 @@ pub(crate) trait Engine: Send + Sync {
     }
 
     /// Does the work that is due.
-    fn work<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, ()> {
+    fn work(&self, _now: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
     }
 

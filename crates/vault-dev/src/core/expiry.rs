@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Core;
 use super::engine::Engine;
 use super::leases::Lease;
+use super::{Core, State};
 use crate::clock::Timestamp;
 
 /// One revocation may take this long. PostgreSQL answers in milliseconds, or is down.
@@ -120,7 +120,7 @@ impl Core {
         let (lease, engine) = {
             let mut state = self.state.lock();
             let Some(lease) = state.leases.begin_revocation(id) else { return Ok(()) };
-            let engine = self.engine_of(&state, &lease);
+            let engine = state.engine_of(&lease);
             (lease, engine)
         };
         let outcome = match engine {
@@ -142,11 +142,6 @@ impl Core {
         outcome
     }
 
-    pub(crate) fn engine_of(&self, state: &super::State, lease: &Lease) -> Option<Arc<dyn Engine>> {
-        let namespace = state.namespaces.get(&lease.namespace)?;
-        namespace.secrets.matching(&lease.path).map(|mount| Arc::clone(&mount.engine))
-    }
-
     /// Revokes every lease there is, as far as the deadline allows.
     pub(crate) async fn drain(self: &Arc<Self>, deadline: Duration) -> Drained {
         let ids = self.state.lock().leases.all_ids();
@@ -155,5 +150,13 @@ impl Core {
         let _ = tokio::time::timeout(deadline, self.revoke_leases(ids)).await;
         let left = self.state.lock().leases.all_ids();
         Drained { revoked: all.saturating_sub(left.len()), left }
+    }
+}
+
+impl State {
+    /// The engine that made the lease, if it is still mounted.
+    pub(crate) fn engine_of(&self, lease: &Lease) -> Option<Arc<dyn Engine>> {
+        let namespace = self.namespaces.get(&lease.namespace)?;
+        namespace.secrets.matching(&lease.path).map(|mount| Arc::clone(&mount.engine))
     }
 }

@@ -52,7 +52,8 @@ impl<'a> Fields<'a> {
             }
         };
         digits.parse().map(Some).map_err(|_| {
-            let complaint = format!("cannot parse '' as int: strconv.ParseInt: parsing {digits:?}: invalid syntax");
+            let complaint =
+                format!("cannot parse '' as int: strconv.ParseInt: parsing {digits:?}: invalid syntax");
             unconvertible(name, &complaint)
         })
     }
@@ -85,7 +86,10 @@ impl<'a> Fields<'a> {
             None => Ok(None),
             Some(Json::Number(text) | Json::String(text)) => {
                 // Fractions of a second are dropped, as Vault does.
-                let text = text.split_once('.').filter(|(_, rest)| is_digits(rest)).map_or(text.as_str(), |(whole, _)| whole);
+                let text = text
+                    .split_once('.')
+                    .filter(|(_, rest)| is_digits(rest))
+                    .map_or(text.as_str(), |(whole, _)| whole);
                 go_duration::parse(text).map(Some).map_err(|complaint| unconvertible(name, &complaint))
             }
             Some(_) => Err(unconvertible(name, "could not parse duration from input")),
@@ -107,7 +111,13 @@ impl<'a> Fields<'a> {
                 ));
             }
         };
-        Ok(Some(items.iter().map(|item: &String| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()))
+        Ok(Some(
+            items
+                .iter()
+                .map(|item: &String| item.trim().to_owned())
+                .filter(|item| !item.is_empty())
+                .collect(),
+        ))
     }
 
     /// A list of statements: an array, or one string (which may be a JSON array itself).
@@ -135,9 +145,9 @@ impl<'a> Fields<'a> {
 
     /// An object of strings.
     pub(crate) fn string_map(self, name: &str) -> Result<Option<BTreeMap<String, String>>, Refusal> {
-        Ok(self.object(name)?.map(|members| {
-            members.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
-        }))
+        Ok(self
+            .object(name)?
+            .map(|members| members.iter().map(|(name, value)| (name.clone(), plain(value))).collect()))
     }
 }
 
@@ -160,7 +170,9 @@ fn plain(value: &Json) -> String {
 }
 
 fn unconvertible(name: &str, complaint: &str) -> Refusal {
-    Refusal::bad_request(format!("Field validation failed: error converting input for field {name:?}: {complaint}"))
+    Refusal::bad_request(format!(
+        "Field validation failed: error converting input for field {name:?}: {complaint}"
+    ))
 }
 
 #[cfg(test)]
@@ -189,7 +201,9 @@ mod tests {
         assert_eq!(refusal.status, 400);
         assert_eq!(
             refusal.errors,
-            ["Field validation failed: error converting input for field \"n\": cannot parse '' as int: strconv.ParseInt: parsing \"zz\": invalid syntax"]
+            [
+                "Field validation failed: error converting input for field \"n\": cannot parse '' as int: strconv.ParseInt: parsing \"zz\": invalid syntax"
+            ]
         );
     }
 }

@@ -38,7 +38,9 @@ impl Core {
             return Ok((Answer::nothing(), ""));
         }
         let route = self.route(request);
-        if request.path.ends_with('/') && (request.operation.is_write() || request.operation == Operation::Patch) {
+        if request.path.ends_with('/')
+            && (request.operation.is_write() || request.operation == Operation::Patch)
+        {
             return Err(Refusal::bad_request("cannot write to a path ending in '/'"));
         }
         if let Some(path) = request.path.strip_prefix("sys/wrapping/") {
@@ -125,7 +127,11 @@ impl Core {
             Err(refusal) => {
                 // The credential exists already: nobody will hear of it, so it must not stay.
                 if let Err(complaint) = call.mount.engine.revoke(&new.internal).await {
-                    tracing::error!(path = call.request.path, complaint, "a credential without a lease was left behind");
+                    tracing::error!(
+                        path = call.request.path,
+                        complaint,
+                        "a credential without a lease was left behind"
+                    );
                 }
                 Err(refusal)
             }
@@ -139,8 +145,9 @@ impl Core {
         limits: Limits,
         now: Timestamp,
     ) -> Result<(Leased, Vec<String>), Refusal> {
-        let (ttl, warnings) =
-            limits.ttl(std::time::Duration::ZERO, now, now).map_err(|complaint| Refusal::new(500, complaint))?;
+        let (ttl, warnings) = limits
+            .ttl(std::time::Duration::ZERO, now, now)
+            .map_err(|complaint| Refusal::new(500, complaint))?;
         let mut state = self.state.lock();
         let caller = call.caller.ok_or_else(Refusal::missing_token)?;
         // The token may have been revoked while the engine was at work; then the lease has nobody to end with.
@@ -194,7 +201,8 @@ impl Core {
         match ttl.filter(|_| wrappable) {
             Some(ttl) => match self.wrap(request, &answer, mount_type, ttl) {
                 Ok(info) => {
-                    let wrapped = Answer { wrap_info: Some(info), warnings: answer.warnings, ..Answer::default() };
+                    let wrapped =
+                        Answer { wrap_info: Some(info), warnings: answer.warnings, ..Answer::default() };
                     Written::answer(request, &wrapped, "")
                 }
                 Err(refusal) => Written::refusal(&refusal),

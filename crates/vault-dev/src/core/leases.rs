@@ -143,7 +143,11 @@ impl Leases {
     }
 
     pub(crate) fn ids_of_tokens(&self, tokens: &[String]) -> Vec<String> {
-        self.by_id.values().filter(|lease| tokens.contains(&lease.token)).map(|lease| lease.id.clone()).collect()
+        self.by_id
+            .values()
+            .filter(|lease| tokens.contains(&lease.token))
+            .map(|lease| lease.id.clone())
+            .collect()
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {

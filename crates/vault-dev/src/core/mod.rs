@@ -25,12 +25,10 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::{policy, random};
 
-pub(crate) use answer::{Answer, Auth, Form, Leased, NewLease, Refusal, Reply, WrapInfo};
-pub(crate) use deadlines::Deadlines;
+pub(crate) use answer::{Answer, Form, Leased, NewLease, Refusal, Reply};
 pub(crate) use engine::{BoxFuture, Call, Caller, Engine};
-pub(crate) use expiry::Drained;
 pub(crate) use fields::{Fields, go_bool};
-pub(crate) use leases::{Lease, Leases};
+pub(crate) use leases::Leases;
 pub(crate) use mounts::{Mount, MountTable};
 pub(crate) use namespaces::{Namespace, Namespaces};
 pub(crate) use request::{Operation, Request};

@@ -119,7 +119,9 @@ impl MountTable {
     pub(crate) fn matching(&self, path: &str) -> Option<&Arc<Mount>> {
         self.0
             .values()
-            .filter(|mount| path.starts_with(mount.path.as_str()) || mount.path.strip_suffix('/') == Some(path))
+            .filter(|mount| {
+                path.starts_with(mount.path.as_str()) || mount.path.strip_suffix('/') == Some(path)
+            })
             .max_by_key(|mount| mount.path.len())
     }
 

@@ -31,8 +31,18 @@ impl Namespace {
         let mut mount = |path, kind, engine, description| {
             namespace.secrets.insert(Mount::new(path, kind, false, engine).built_in(description));
         };
-        mount("sys/", "system", Arc::new(sys::Sys), "system endpoints used for control, policy and debugging");
-        mount("cubbyhole/", "cubbyhole", Arc::new(engines::Cubbyhole::default()), "per-token private secret storage");
+        mount(
+            "sys/",
+            "system",
+            Arc::new(sys::Sys),
+            "system endpoints used for control, policy and debugging",
+        );
+        mount(
+            "cubbyhole/",
+            "cubbyhole",
+            Arc::new(engines::Cubbyhole::default()),
+            "per-token private secret storage",
+        );
         let token = Mount::new("token/", "token", true, Arc::new(auth::TokenAuth));
         namespace.auth.insert(token.built_in("token based credentials"));
         for (name, text) in [("default", policy::DEFAULT), ("response-wrapping", policy::RESPONSE_WRAPPING)] {

@@ -218,7 +218,8 @@ impl Tokens {
             let Some(token) = self.by_id.remove(&id) else { continue };
             self.by_accessor.remove(&token.accessor);
             self.deadlines.set(&id, None);
-            let children = self.by_id.values_mut().filter(|child| child.parent.as_deref() == Some(id.as_str()));
+            let children =
+                self.by_id.values_mut().filter(|child| child.parent.as_deref() == Some(id.as_str()));
             for child in children {
                 if spare_children {
                     child.parent = None;
@@ -297,7 +298,7 @@ mod tests {
         let token = tokens.create(new(None, 2), now).unwrap();
         assert!(tokens.live(&token.id, after(now, Duration::from_secs(59))).is_some());
         assert!(tokens.live(&token.id, after(now, Duration::from_secs(60))).is_none());
-        assert_eq!(tokens.due(after(now, Duration::from_secs(60))), [token.id.clone()]);
+        assert_eq!(tokens.due(after(now, Duration::from_secs(60))), std::slice::from_ref(&token.id));
         assert!(!tokens.take_use(&token.id));
         assert!(tokens.take_use(&token.id));
         assert!(tokens.live(&token.id, now).is_none());

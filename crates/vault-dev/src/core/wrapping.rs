@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Core;
 use super::answer::{Answer, Form, Refusal, Reply, WrapInfo};
 use super::request::Request;
 use super::tokens::{NewToken, Token, Wrapped};
 use super::ttl::Limits;
 use super::written::Written;
-use super::Core;
 use crate::clock::rfc3339;
 use crate::json::Json;
 

@@ -93,9 +93,9 @@ fn envelope(request: &Request, answer: &Answer, mount_type: &str) -> String {
 }
 
 fn repeats_data(path: &str) -> bool {
-    DATA_AT_THE_TOP.iter().any(|prefix| {
-        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    DATA_AT_THE_TOP
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 fn auth(auth: &Auth) -> Json {

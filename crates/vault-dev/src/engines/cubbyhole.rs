@@ -32,7 +32,10 @@ impl Cubbyhole {
     fn answer(&self, call: &Call<'_>) -> Reply {
         let caller = call.caller.ok_or_else(Refusal::missing_token)?;
         if caller.token.batch {
-            return Err(Refusal::multi(403, "cubbyhole operations are only supported by \"service\" type tokens"));
+            return Err(Refusal::multi(
+                403,
+                "cubbyhole operations are only supported by \"service\" type tokens",
+            ));
         }
         let mut holes = self.by_token.lock();
         let id = &caller.token.id;
@@ -41,9 +44,9 @@ impl Cubbyhole {
                 let found = holes.get(id).and_then(|hole| hole.get(call.path));
                 Ok(found.map_or_else(Answer::nothing, |data| Answer::data(data.clone())))
             }
-            Operation::List => {
-                Ok(Answer::keys(holes.get(id).map(|hole| folders::children(hole.keys(), call.path)).unwrap_or_default()))
-            }
+            Operation::List => Ok(Answer::keys(
+                holes.get(id).map(|hole| folders::children(hole.keys(), call.path)).unwrap_or_default(),
+            )),
             Operation::Create | Operation::Update => {
                 if call.request.data.is_empty() {
                     return Err(Refusal::multi(500, "missing data fields"));

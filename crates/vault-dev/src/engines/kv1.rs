@@ -28,7 +28,9 @@ impl Kv1 {
     fn answer(&self, call: &Call<'_>) -> Reply {
         let mut secrets = self.secrets.lock();
         match call.operation() {
-            Operation::Read => Ok(secrets.get(call.path).map_or_else(Answer::nothing, |data| read(call, data))),
+            Operation::Read => {
+                Ok(secrets.get(call.path).map_or_else(Answer::nothing, |data| read(call, data)))
+            }
             Operation::List => Ok(Answer::keys(folders::children(secrets.keys(), call.path))),
             Operation::Create | Operation::Update => {
                 if call.path.is_empty() {

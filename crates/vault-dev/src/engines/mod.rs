@@ -7,6 +7,6 @@ mod kv1;
 mod kv2;
 
 pub(crate) use cubbyhole::Cubbyhole;
-pub(crate) use database::Database;
+pub(crate) use database::{Database, complaint};
 pub(crate) use kv1::Kv1;
 pub(crate) use kv2::Kv2;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub(crate) use encode::encode;
-pub(crate) use parse::{Malformed, parse};
+pub(crate) use parse::parse;
 
 /// An object's members.
 pub(crate) type Object = BTreeMap<String, Json>;

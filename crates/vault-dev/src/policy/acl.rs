@@ -233,7 +233,8 @@ impl Grants {
         if data.is_empty() {
             return true;
         }
-        let listed = |values: &Vec<Json>, value: &Json| values.is_empty() || values.iter().any(|one| fits(one, value));
+        let listed =
+            |values: &Vec<Json>, value: &Json| values.is_empty() || values.iter().any(|one| fits(one, value));
         if self.denied.contains_key("*") {
             return false;
         }
@@ -254,13 +255,15 @@ impl Grants {
 /// A value of a rule may begin or end with `*`.
 fn fits(rule: &Json, value: &Json) -> bool {
     match (rule, value) {
-        (Json::String(pattern), Json::String(text)) => match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-            (Some(""), _) => true,
-            (Some(_), Some(_)) => text.contains(pattern.trim_matches('*')),
-            (Some(end), None) => text.ends_with(end),
-            (None, Some(start)) => text.starts_with(start),
-            (None, None) => pattern == text,
-        },
+        (Json::String(pattern), Json::String(text)) => {
+            match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+                (Some(""), _) => true,
+                (Some(_), Some(_)) => text.contains(pattern.trim_matches('*')),
+                (Some(end), None) => text.ends_with(end),
+                (None, Some(start)) => text.starts_with(start),
+                (None, None) => pattern == text,
+            }
+        }
         _ => rule == value,
     }
 }

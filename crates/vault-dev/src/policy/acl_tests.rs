@@ -15,12 +15,10 @@ fn may(acl: &Acl, operation: Operation, path: &str) -> bool {
 
 #[test]
 fn exact_prefix_and_segments() {
-    let acl = acl(&[
-        r#"path "a" { capabilities = ["read"] }
+    let acl = acl(&[r#"path "a" { capabilities = ["read"] }
            path "b/*" { capabilities = ["read", "list"] }
            path "c/+/d" { capabilities = ["update"] }
-           path "e/+/f*" { capabilities = ["delete"] }"#,
-    ]);
+           path "e/+/f*" { capabilities = ["delete"] }"#]);
     assert!(may(&acl, Operation::Read, "a"));
     assert!(!may(&acl, Operation::Read, "a/b"));
     assert!(!may(&acl, Operation::Update, "a"));
@@ -35,7 +33,9 @@ fn exact_prefix_and_segments() {
 
 #[test]
 fn list_ignores_a_trailing_slash() {
-    let acl = acl(&[r#"path "a/b" { capabilities = ["list"] } path "c/*" { capabilities = ["deny"] } path "c/d" { capabilities = ["list"] }"#]);
+    let acl = acl(&[
+        r#"path "a/b" { capabilities = ["list"] } path "c/*" { capabilities = ["deny"] } path "c/d" { capabilities = ["list"] }"#,
+    ]);
     assert!(may(&acl, Operation::List, "a/b/"));
     assert!(may(&acl, Operation::List, "c/d/"));
     assert!(!may(&acl, Operation::List, "c/e/"));
@@ -43,15 +43,18 @@ fn list_ignores_a_trailing_slash() {
 
 #[test]
 fn the_more_specific_rule_decides() {
-    let deny_below = acl(&[r#"path "a/*" { capabilities = ["read"] } path "a/b/*" { capabilities = ["deny"] }"#]);
+    let deny_below =
+        acl(&[r#"path "a/*" { capabilities = ["read"] } path "a/b/*" { capabilities = ["deny"] }"#]);
     assert!(may(&deny_below, Operation::Read, "a/c"));
     assert!(!may(&deny_below, Operation::Read, "a/b/c"));
 
-    let segment_or_prefix = acl(&[r#"path "a/+/c" { capabilities = ["read"] } path "a/b*" { capabilities = ["deny"] }"#]);
+    let segment_or_prefix =
+        acl(&[r#"path "a/+/c" { capabilities = ["read"] } path "a/b*" { capabilities = ["deny"] }"#]);
     assert!(!may(&segment_or_prefix, Operation::Read, "a/b/c"), "the first wildcard of a/b* comes later");
     assert!(may(&segment_or_prefix, Operation::Read, "a/x/c"));
 
-    let fewer_plus = acl(&[r#"path "a/+/+/x" { capabilities = ["deny"] } path "a/+/c/x" { capabilities = ["read"] }"#]);
+    let fewer_plus =
+        acl(&[r#"path "a/+/+/x" { capabilities = ["deny"] } path "a/+/c/x" { capabilities = ["read"] }"#]);
     assert!(may(&fewer_plus, Operation::Read, "a/b/c/x"));
 }
 
@@ -66,11 +69,9 @@ fn policies_add_up_and_deny_wins() {
 
 #[test]
 fn access_to_a_mount() {
-    let acl = acl(&[
-        r#"path "secret/data/foo" { capabilities = ["read"] }
+    let acl = acl(&[r#"path "secret/data/foo" { capabilities = ["read"] }
            path "team/+/zz" { capabilities = ["update"] }
-           path "kv1/*" { capabilities = ["deny"] }"#,
-    ]);
+           path "kv1/*" { capabilities = ["deny"] }"#]);
     assert!(acl.grants_something_under("secret/"));
     assert!(acl.grants_something_under("team/kv/"));
     assert!(!acl.grants_something_under("kv1/"));
@@ -81,15 +82,15 @@ fn access_to_a_mount() {
 
 #[test]
 fn parameters() {
-    let acl = acl(&[
-        r#"path "a" {
+    let acl = acl(&[r#"path "a" {
              capabilities = ["update"]
              required_parameters = ["name"]
              allowed_parameters = { "name" = ["x*"], "other" = [] }
              denied_parameters = { "bad" = [] }
-           }"#,
-    ]);
-    let may = |data: Object| acl.allows(Attempt { operation: Operation::Update, path: "a", data: &data, wrap_ttl: None });
+           }"#]);
+    let may = |data: Object| {
+        acl.allows(Attempt { operation: Operation::Update, path: "a", data: &data, wrap_ttl: None })
+    };
     assert!(may(object! { "name" => "xyz", "other" => "anything" }));
     assert!(!may(object! { "name" => "abc" }));
     assert!(!may(object! { "other" => "anything" }));
@@ -99,7 +100,8 @@ fn parameters() {
 
 #[test]
 fn wrapping_can_be_demanded() {
-    let acl = acl(&[r#"path "a" { capabilities = ["read"] min_wrapping_ttl = "1m" max_wrapping_ttl = "2m" }"#]);
+    let acl =
+        acl(&[r#"path "a" { capabilities = ["read"] min_wrapping_ttl = "1m" max_wrapping_ttl = "2m" }"#]);
     let may = |wrap_ttl| {
         acl.allows(Attempt { operation: Operation::Read, path: "a", data: &Object::new(), wrap_ttl })
     };

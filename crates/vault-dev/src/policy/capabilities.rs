@@ -63,7 +63,8 @@ impl Capabilities {
 
     /// Union, except that `deny` on either side leaves only `deny`.
     pub(super) fn add_all(&mut self, other: Self) {
-        *self = if self.has(Self::DENY) || other.has(Self::DENY) { Self::DENY } else { Self(self.0 | other.0) };
+        *self =
+            if self.has(Self::DENY) || other.has(Self::DENY) { Self::DENY } else { Self(self.0 | other.0) };
     }
 
     pub(super) fn allows(self, operation: Operation) -> bool {

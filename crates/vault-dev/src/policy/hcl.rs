@@ -40,7 +40,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>, String> {
 }
 
 fn json_items(members: &crate::json::Object) -> Vec<Item> {
-    let item = |(name, value): (&String, &Json)| Item { keys: vec![name.clone()], value: json_value(value), line: 0 };
+    let item = |(name, value): (&String, &Json)| Item {
+        keys: vec![name.clone()],
+        value: json_value(value),
+        line: 0,
+    };
     members.iter().map(item).collect()
 }
 
@@ -91,9 +95,15 @@ impl Parser<'_> {
                 }
                 Some(byte) if is_word(byte) => keys.push(self.word()),
                 Some(byte) => {
-                    return Err(self.complaint(&format!("expected: IDENT | STRING got: {:?}", char::from(byte))));
+                    return Err(
+                        self.complaint(&format!("expected: IDENT | STRING got: {:?}", char::from(byte)))
+                    );
                 }
-                None => return Err(self.complaint("key expected start of object ('{') or assignment ('=') got: EOF")),
+                None => {
+                    return Err(
+                        self.complaint("key expected start of object ('{') or assignment ('=') got: EOF")
+                    );
+                }
             }
         }
     }
@@ -131,7 +141,9 @@ impl Parser<'_> {
         let mut values = Vec::new();
         loop {
             match self.peek() {
-                None => return Err(self.complaint("error parsing list, expected comma or list end, got: EOF")),
+                None => {
+                    return Err(self.complaint("error parsing list, expected comma or list end, got: EOF"));
+                }
                 Some(b']') => {
                     self.take();
                     return Ok(Value::List(values));
@@ -169,8 +181,10 @@ impl Parser<'_> {
 
     /// `<<END … END`, `<<-END` with an indented end.
     fn heredoc(&mut self) -> Result<Value, String> {
-        let rest = std::str::from_utf8(&self.text[self.at..]).map_err(|_| self.complaint("illegal UTF-8 encoding"))?;
-        let (head, mut body) = rest.split_once('\n').ok_or_else(|| self.complaint("heredoc not terminated"))?;
+        let rest = std::str::from_utf8(&self.text[self.at..])
+            .map_err(|_| self.complaint("illegal UTF-8 encoding"))?;
+        let (head, mut body) =
+            rest.split_once('\n').ok_or_else(|| self.complaint("heredoc not terminated"))?;
         let anchor = head.trim_start_matches('<').trim_start_matches('-').trim().to_owned();
         if !head.starts_with("<<") || anchor.is_empty() {
             return Err(self.complaint("zero-length heredoc anchor"));
@@ -241,7 +255,9 @@ impl Parser<'_> {
     }
 
     fn complaint(&self, what: &str) -> String {
-        format!("At {}:{}: {what}", self.line, self.at - self.line_start + 1)
+        // HCL counts the end of the text as a character of its own.
+        let column = self.at - self.line_start + if self.at >= self.text.len() { 2 } else { 1 };
+        format!("At {}:{column}: {what}", self.line)
     }
 }
 
@@ -290,7 +306,18 @@ mod tests {
     #[test]
     fn complaints_say_where() {
         assert_eq!(parse("path \"x\" { ").unwrap_err(), "At 1:13: object expected closing RBRACE got: EOF");
-        for bad in ["path", "path \"x", "path \"x\" = ", "a = [1", "= 3", "a = <<\n", "a = <<X\nb", "a = zzz", "}", "a = \"\\q\""] {
+        for bad in [
+            "path",
+            "path \"x",
+            "path \"x\" = ",
+            "a = [1",
+            "= 3",
+            "a = <<\n",
+            "a = <<X\nb",
+            "a = zzz",
+            "}",
+            "a = \"\\q\"",
+        ] {
             assert!(parse(bad).unwrap_err().starts_with("At "), "{bad}");
         }
         assert!(parse(&"a {".repeat(1000)).unwrap_err().contains("deeply"));

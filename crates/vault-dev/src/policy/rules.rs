@@ -64,7 +64,8 @@ fn rules(text: &str) -> Result<Vec<Rule>, String> {
             Some("path") => blocks(&item, &mut rules)?,
             key => {
                 let key = key.unwrap_or_default();
-                return Err(format!("1 error occurred:\n\t* invalid key {key:?} on line {}\n\n", item.line));
+                // Vault says "line 0" wherever it is.
+                return Err(format!("1 error occurred:\n\t* invalid key {key:?} on line 0\n\n"));
             }
         }
     }
@@ -100,7 +101,9 @@ fn rule(path: &str, members: &[Item]) -> Result<Rule, String> {
     for Item { keys, value, line } in members {
         let key = keys.first().map_or("", String::as_str);
         if !KEYS.contains(&key) {
-            return Err(format!("1 error occurred:\n\t* path {path:?}: invalid key {key:?} on line {line}\n\n"));
+            return Err(format!(
+                "1 error occurred:\n\t* path {path:?}: invalid key {key:?} on line {line}\n\n"
+            ));
         }
         match key {
             "policy" => grants.capabilities.add_all(Capabilities::of_old_policy(&path, &texts(value))?),
@@ -140,7 +143,11 @@ fn texts(value: &Value) -> Vec<String> {
 fn parameters(value: &Value) -> BTreeMap<String, Vec<Json>> {
     let Value::Object(items) = value else { return BTreeMap::new() };
     let parameter = |item: &Item| {
-        let values = if let Value::List(values) = &item.value { values.iter().map(to_json).collect() } else { Vec::new() };
+        let values = if let Value::List(values) = &item.value {
+            values.iter().map(to_json).collect()
+        } else {
+            Vec::new()
+        };
         (item.keys.first().map(|key| key.to_lowercase()).unwrap_or_default(), values)
     };
     items.iter().map(parameter).collect()

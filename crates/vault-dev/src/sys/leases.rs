@@ -33,7 +33,8 @@ fn lookup(call: &Call<'_>) -> Reply {
     let id = lease_id(call, "")?;
     let now = call.now();
     let state = call.core.state.lock();
-    if let Some(lease) = state.leases.live(&id, now).filter(|lease| lease.namespace == call.request.namespace) {
+    if let Some(lease) = state.leases.live(&id, now).filter(|lease| lease.namespace == call.request.namespace)
+    {
         return Ok(Answer::data(object! {
             "id" => lease.id.as_str(),
             "issue_time" => rfc3339(lease.issued),
@@ -60,8 +61,15 @@ fn list(call: &Call<'_>, prefix: &str) -> Answer {
     let prefix = if prefix.is_empty() { String::new() } else { format!("{}/", prefix.trim_end_matches('/')) };
     let state = call.core.state.lock();
     let namespace = &call.request.namespace;
-    let tokens = state.tokens.all().filter(|token| token.namespace == *namespace && token.expires.is_some() && !token.batch);
-    let ids = state.leases.ids_under(namespace, &prefix).into_iter().chain(tokens.map(crate::core::Token::lease_id));
+    let tokens = state
+        .tokens
+        .all()
+        .filter(|token| token.namespace == *namespace && token.expires.is_some() && !token.batch);
+    let ids = state
+        .leases
+        .ids_under(namespace, &prefix)
+        .into_iter()
+        .chain(tokens.map(crate::core::Token::lease_id));
     let mut keys: Vec<String> = ids
         .filter_map(|id| {
             let below = id.strip_prefix(prefix.as_str())?;
@@ -79,7 +87,9 @@ async fn renew(call: &Call<'_>, in_path: &str) -> Reply {
     let now = call.now();
     let (lease, engine) = {
         let state = call.core.state.lock();
-        let Some(lease) = state.leases.live(&id, now).filter(|lease| lease.namespace == call.request.namespace) else {
+        let Some(lease) =
+            state.leases.live(&id, now).filter(|lease| lease.namespace == call.request.namespace)
+        else {
             let is_token = state.tokens.all().any(|token| token.lease_id() == id);
             return Err(Refusal::bad_request(if is_token {
                 "tokens cannot be renewed through this endpoint"
@@ -87,7 +97,7 @@ async fn renew(call: &Call<'_>, in_path: &str) -> Reply {
                 "lease not found"
             }));
         };
-        (lease.clone(), call.core.engine_of(&state, lease))
+        (lease.clone(), state.engine_of(lease))
     };
     if !lease.renewable {
         return Err(Refusal::bad_request("lease is not renewable"));
@@ -115,7 +125,8 @@ async fn revoke(call: &Call<'_>, in_path: &str) -> Reply {
     let wait = call.request.fields().boolean("sync")?.unwrap_or(false);
     let (leases, tokens) = {
         let state = call.core.state.lock();
-        let owned = state.leases.live(&id, call.now()).filter(|lease| lease.namespace == call.request.namespace);
+        let owned =
+            state.leases.live(&id, call.now()).filter(|lease| lease.namespace == call.request.namespace);
         let token = state.tokens.all().find(|token| token.lease_id() == id).map(|token| token.id.clone());
         (owned.map(|lease| lease.id.clone()).into_iter().collect(), token.into_iter().collect())
     };
@@ -142,7 +153,9 @@ async fn revoke_prefix(call: &Call<'_>, prefix: &str, endpoint: &str) -> Reply {
         // Whatever the engine says: the leases are gone.
         let outcome = end(call, leases.clone(), tokens, true).await;
         let mut state = call.core.state.lock();
-        leases.iter().for_each(|id| state.leases.revoked(id));
+        for id in &leases {
+            state.leases.revoked(id);
+        }
         return outcome.or(Ok(Answer::nothing()));
     }
     end(call, leases, tokens, wait).await

@@ -10,6 +10,8 @@ mod tune;
 mod ui;
 mod wrapping;
 
+pub(crate) use status::health_body;
+
 use crate::core::{BoxFuture, Call, Engine, Refusal, Reply};
 
 /// The system backend. All its state is the core's.
@@ -35,7 +37,9 @@ impl Engine for Sys {
                 "internal" => ui::handle(call, rest),
                 "leases" => leases::handle(call, rest).await,
                 // The names these endpoints had before Vault 0.9; clients still use them.
-                "renew" | "revoke" | "revoke-prefix" | "revoke-force" => leases::handle(call, call.path).await,
+                "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
+                    leases::handle(call, call.path).await
+                }
                 "wrapping" => wrapping::handle(call, rest),
                 "namespaces" => namespaces::handle(call, rest),
                 _ => Err(Refusal::unsupported_path()),
@@ -46,14 +50,27 @@ impl Engine for Sys {
     fn is_login(&self, path: &str) -> bool {
         matches!(
             path,
-            "health" | "seal-status" | "init" | "leader" | "unseal" | "wrapping/lookup" | "internal/ui/mounts"
+            "health"
+                | "seal-status"
+                | "init"
+                | "leader"
+                | "unseal"
+                | "wrapping/lookup"
+                | "internal/ui/mounts"
         ) || path.starts_with("internal/ui/mounts/")
     }
 
     fn needs_sudo(&self, path: &str) -> bool {
         matches!(path, "seal" | "step-down" | "remount" | "rotate" | "leases")
-            || ["auth/", "revoke-prefix/", "revoke-force/", "leases/revoke-prefix/", "leases/revoke-force/", "leases/lookup/"]
-                .iter()
-                .any(|prefix| path.starts_with(prefix))
+            || [
+                "auth/",
+                "revoke-prefix/",
+                "revoke-force/",
+                "leases/revoke-prefix/",
+                "leases/revoke-force/",
+                "leases/lookup/",
+            ]
+            .iter()
+            .any(|prefix| path.starts_with(prefix))
     }
 }

@@ -49,7 +49,9 @@ fn list(call: &Call<'_>, is_auth: bool) -> Answer {
     let state = call.core.state.lock();
     let Some(namespace) = state.namespaces.get(&call.request.namespace) else { return Answer::nothing() };
     let mounts = table(namespace, is_auth).iter();
-    Answer::data(mounts.map(|mount| (mount.path.clone(), Json::Object(mount.describe(false)))).collect::<Object>())
+    Answer::data(
+        mounts.map(|mount| (mount.path.clone(), Json::Object(mount.describe(false)))).collect::<Object>(),
+    )
 }
 
 fn read(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
@@ -80,7 +82,9 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     }
     let options = fields.string_map("options")?.unwrap_or_default();
     let version = options.get("version").map(String::as_str);
-    if !is_auth && ["auth/", "sys/", "cubbyhole/", "identity/"].iter().any(|reserved| path.starts_with(reserved)) {
+    if !is_auth
+        && ["auth/", "sys/", "cubbyhole/", "identity/"].iter().any(|reserved| path.starts_with(reserved))
+    {
         return Err(Refusal::bad_request(format!("cannot mount {path:?}")));
     }
     let (name, engine) = catalog(&kind, version, is_auth)
@@ -95,7 +99,9 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
         tune::apply(&mut mount, Fields::of(config))?;
     }
     let mut state = call.core.state.lock();
-    let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) else { return Err(Refusal::not_found()) };
+    let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) else {
+        return Err(Refusal::not_found());
+    };
     let table = table_mut(namespace, is_auth);
     if let Some(other) = table.in_the_way_of(path) {
         return Err(Refusal::bad_request(format!("path is already in use at {}", other.path)));
@@ -119,9 +125,10 @@ async fn disable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
             }));
         }
         let route = mount.route();
-        let issued = state.tokens.all().filter(|token| {
-            is_auth && token.namespace == *namespace_path && token.path.starts_with(&route)
-        });
+        let issued = state
+            .tokens
+            .all()
+            .filter(|token| is_auth && token.namespace == *namespace_path && token.path.starts_with(&route));
         let tokens: Vec<String> = issued.map(|token| token.id.clone()).collect();
         (state.leases.ids_under(namespace_path, &route), tokens)
     };

@@ -30,10 +30,14 @@ fn create(call: &Call<'_>, name: &str) -> Reply {
     let fields = call.fields(&["custom_metadata", "path"]);
     let metadata = fields.string_map("custom_metadata")?.unwrap_or_default();
     if name.contains('/') {
-        return Err(Refusal::bad_request("requested namespace path contains intermediate namespaces that do not exist"));
+        return Err(Refusal::bad_request(
+            "requested namespace path contains intermediate namespaces that do not exist",
+        ));
     }
     if matches!(name, "sys" | "audit" | "auth" | "cubbyhole" | "identity" | "root" | "." | "..") {
-        return Err(Refusal::bad_request(format!("{name:?} is a reserved path and cannot be used as a namespace")));
+        return Err(Refusal::bad_request(format!(
+            "{name:?} is a reserved path and cannot be used as a namespace"
+        )));
     }
     let path = full(call, &format!("{name}/"));
     let mut state = call.core.state.lock();
@@ -45,14 +49,19 @@ fn create(call: &Call<'_>, name: &str) -> Reply {
 fn read(call: &Call<'_>, name: &str) -> Answer {
     let path = full(call, &format!("{name}/"));
     let state = call.core.state.lock();
-    state.namespaces.get(&path).map_or_else(Answer::nothing, |namespace| Answer::data(describe(&path, namespace)))
+    state
+        .namespaces
+        .get(&path)
+        .map_or_else(Answer::nothing, |namespace| Answer::data(describe(&path, namespace)))
 }
 
 fn delete(call: &Call<'_>, name: &str) -> Reply {
     let path = full(call, &format!("{name}/"));
     let mut state = call.core.state.lock();
     if state.namespaces.children(&path).next().is_some() {
-        return Err(Refusal::bad_request(format!("cannot delete namespace {path:?}: it has child namespaces")));
+        return Err(Refusal::bad_request(format!(
+            "cannot delete namespace {path:?}: it has child namespaces"
+        )));
     }
     state.namespaces.remove(&path);
     Ok(Answer::nothing())

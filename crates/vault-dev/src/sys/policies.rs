@@ -28,8 +28,9 @@ pub(super) fn handle(call: &Call<'_>, name: &str, style: Style) -> Reply {
 fn list(call: &Call<'_>, style: Style) -> Answer {
     let state = call.core.state.lock();
     let known = state.namespaces.get(&call.request.namespace);
-    let mut names: Vec<String> =
-        known.map(|namespace| namespace.policies.keys().filter(|name| !is_internal(name)).cloned().collect()).unwrap_or_default();
+    let mut names: Vec<String> = known
+        .map(|namespace| namespace.policies.keys().filter(|name| !is_internal(name)).cloned().collect())
+        .unwrap_or_default();
     if call.request.namespace.is_empty() {
         names.push("root".to_owned());
     }
@@ -69,7 +70,11 @@ fn write(call: &Call<'_>, name: &str) -> Reply {
     if let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) {
         namespace.policies.insert(lower.clone(), policy);
     }
-    if lower == name { Ok(Answer::nothing()) } else { Ok(Answer::warning(format!("policy name was converted to {lower}"))) }
+    if lower == name {
+        Ok(Answer::nothing())
+    } else {
+        Ok(Answer::warning(format!("policy name was converted to {lower}")))
+    }
 }
 
 /// A policy may come base64-encoded; HCL never looks like that, because of its spaces and quotes.

@@ -55,7 +55,11 @@ fn write(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
 pub(super) fn apply(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal> {
     let system = |text: Option<String>| text.as_deref() == Some("system");
     for (name, is_max) in [("max_lease_ttl", true), ("default_lease_ttl", false)] {
-        let ttl = if system(fields.string(name)?) { Some(std::time::Duration::ZERO) } else { fields.duration(name)? };
+        let ttl = if system(fields.string(name)?) {
+            Some(std::time::Duration::ZERO)
+        } else {
+            fields.duration(name)?
+        };
         match ttl {
             Some(ttl) if is_max => mount.max_ttl = ttl,
             Some(ttl) => mount.default_ttl = ttl,

@@ -20,12 +20,15 @@ fn one(call: &Call<'_>, path: &str) -> Reply {
     let denied = || {
         Refusal::new(
             403,
-            format!("preflight capability check returned 403, please ensure client's policies grant access to path {path:?}"),
+            format!(
+                "preflight capability check returned 403, please ensure client's policies grant access to path {path:?}"
+            ),
         )
     };
     let state = call.core.state.lock();
     // The namespace may be part of the path asked about.
-    let (namespace, path_there) = state.namespaces.resolve(&call.request.namespace, &path).ok_or_else(denied)?;
+    let (namespace, path_there) =
+        state.namespaces.resolve(&call.request.namespace, &path).ok_or_else(denied)?;
     let mounts = state.namespaces.get(&namespace).ok_or_else(denied)?;
     let found = match path_there.strip_prefix("auth/") {
         Some(below) => mounts.auth.matching(below),

@@ -22,8 +22,10 @@ pub(super) fn handle(call: &Call<'_>, endpoint: &str) -> Reply {
 }
 
 fn lookup(call: &Call<'_>) -> Reply {
-    let (token, wrapped) =
-        call.core.lookup_wrapping(call.request).ok_or_else(|| Refusal::bad_request(INVALID_WRAPPING_TOKEN))?;
+    let (token, wrapped) = call
+        .core
+        .lookup_wrapping(call.request)
+        .ok_or_else(|| Refusal::bad_request(INVALID_WRAPPING_TOKEN))?;
     Ok(Answer::data(object! {
         "creation_path" => wrapped.creation_path,
         "creation_time" => rfc3339(token.issued),

@@ -18,14 +18,15 @@ pub(super) fn login(approle: &AppRole, call: &Call<'_>) -> Reply {
     let given = fields.text("secret_id")?;
     let login = {
         let mut roles = approle.roles.lock();
-        let found = roles.iter_mut().find(|(_, role)| role.role_id == role_id);
+        let found = roles.iter_mut().find(|(_, role)| role.id == role_id);
         let (name, role) = found.ok_or_else(|| Refusal::bad_request(INVALID))?;
         let mut metadata = std::collections::BTreeMap::new();
         if role.bind_secret_id {
             if given.is_empty() {
                 return Err(Refusal::bad_request("missing secret_id"));
             }
-            metadata = secret_id::spend(role, &given, call.now()).ok_or_else(|| Refusal::bad_request(INVALID))?;
+            metadata =
+                secret_id::spend(role, &given, call.now()).ok_or_else(|| Refusal::bad_request(INVALID))?;
         }
         metadata.insert("role_name".to_owned(), name.clone());
         Login {

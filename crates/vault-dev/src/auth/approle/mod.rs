@@ -42,6 +42,9 @@ impl AppRole {
             ["role"] if list => Ok(Answer::keys(self.roles.lock().keys().cloned().collect())),
             ["role", name] => role::handle(self, call, &name.to_lowercase()),
             ["role", name, "role-id"] => role::role_id(self, call, &name.to_lowercase()),
+            ["role", name, field] if role::parameter(field).is_some() => {
+                role::one_parameter(self, call, &name.to_lowercase(), field)
+            }
             ["role", name, below @ ..] => {
                 let name = name.to_lowercase();
                 let mut roles = self.roles.lock();
@@ -54,8 +57,12 @@ impl AppRole {
                     ["secret-id", "destroy"] if is_write || call.operation() == Operation::Delete => {
                         secret_id::destroy(role, &name, call)
                     }
-                    ["secret-id-accessor", "lookup"] if is_write => secret_id::lookup_accessor(role, &name, call),
-                    ["secret-id-accessor", "destroy"] if is_write || call.operation() == Operation::Delete => {
+                    ["secret-id-accessor", "lookup"] if is_write => {
+                        secret_id::lookup_accessor(role, &name, call)
+                    }
+                    ["secret-id-accessor", "destroy"]
+                        if is_write || call.operation() == Operation::Delete =>
+                    {
                         secret_id::destroy_accessor(role, &name, call)
                     }
                     ["secret-id" | "custom-secret-id"]

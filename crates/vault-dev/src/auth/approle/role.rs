@@ -12,7 +12,7 @@ use crate::random;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Role {
-    pub(super) role_id: String,
+    pub(super) id: String,
     pub(super) bind_secret_id: bool,
     /// 0: any number of times.
     pub(super) secret_id_num_uses: u64,
@@ -36,6 +36,41 @@ const OWN_NAMES: &[&str] = &[
     "bound_cidr_list",
     "local_secret_ids",
 ];
+
+/// The parameters that have an endpoint of their own, `role/NAME/token-ttl`.
+const ENDPOINTS: &[(&str, &str)] = &[
+    ("policies", "token_policies"),
+    ("token-ttl", "token_ttl"),
+    ("token-max-ttl", "token_max_ttl"),
+    ("token-num-uses", "token_num_uses"),
+    ("token-bound-cidrs", "token_bound_cidrs"),
+    ("period", "token_period"),
+    ("bind-secret-id", "bind_secret_id"),
+    ("secret-id-ttl", "secret_id_ttl"),
+    ("secret-id-num-uses", "secret_id_num_uses"),
+    ("secret-id-bound-cidrs", "secret_id_bound_cidrs"),
+];
+
+/// The parameter behind an endpoint.
+pub(super) fn parameter(endpoint: &str) -> Option<&'static str> {
+    ENDPOINTS.iter().find(|(name, _)| *name == endpoint).map(|(_, parameter)| *parameter)
+}
+
+pub(super) fn one_parameter(approle: &AppRole, call: &Call<'_>, name: &str, endpoint: &str) -> Reply {
+    match call.operation() {
+        Operation::Read => {
+            let roles = approle.roles.lock();
+            let value = roles.get(name).and_then(|role| describe(role).data).zip(parameter(endpoint));
+            let value = value.and_then(|(mut data, parameter)| Some((parameter, data.remove(parameter)?)));
+            Ok(value.map_or_else(Answer::nothing, |(name, value)| Answer::data(object! { name => value })))
+        }
+        Operation::Create | Operation::Update if approle.roles.lock().contains_key(name) => {
+            write(approle, call, name)
+        }
+        Operation::Create | Operation::Update => Err(Refusal::not_found()),
+        _ => Err(Refusal::unsupported_operation()),
+    }
+}
 
 pub(super) fn handle(approle: &AppRole, call: &Call<'_>, name: &str) -> Reply {
     match call.operation() {
@@ -69,11 +104,12 @@ fn write(approle: &AppRole, call: &Call<'_>, name: &str) -> Reply {
     let known: Vec<&str> = token_params::NAMES.iter().chain(OWN_NAMES).copied().collect();
     let fields = call.fields(&known);
     let mut roles = approle.roles.lock();
-    let new = || Role { role_id: random::uuid(), bind_secret_id: true, entity_id: random::uuid(), ..Role::default() };
+    let new =
+        || Role { id: random::uuid(), bind_secret_id: true, entity_id: random::uuid(), ..Role::default() };
     let mut role = roles.get(name).cloned().unwrap_or_else(new);
     role.params.update(fields)?;
     if let Some(id) = fields.string("role_id")?.filter(|id| !id.is_empty()) {
-        role.role_id = id;
+        role.id = id;
     }
     role.bind_secret_id = fields.boolean("bind_secret_id")?.unwrap_or(role.bind_secret_id);
     if let Some(uses) = fields.integer("secret_id_num_uses")? {
@@ -87,7 +123,7 @@ fn write(approle: &AppRole, call: &Call<'_>, name: &str) -> Reply {
     if !role.bind_secret_id && role.secret_id_bound_cidrs.is_empty() && role.params.bound_cidrs.is_empty() {
         return Err(Refusal::multi(500, "at least one constraint should be enabled on the role"));
     }
-    if roles.iter().any(|(other, known)| other != name && known.role_id == role.role_id) {
+    if roles.iter().any(|(other, known)| other != name && known.id == role.id) {
         return Err(Refusal::multi(500, "role_id already in use"));
     }
     roles.insert(name.to_owned(), role);
@@ -99,17 +135,17 @@ pub(super) fn role_id(approle: &AppRole, call: &Call<'_>, name: &str) -> Reply {
     match call.operation() {
         Operation::Read => Ok(roles
             .get(name)
-            .map_or_else(Answer::nothing, |role| Answer::data(object! { "role_id" => role.role_id.as_str() }))),
+            .map_or_else(Answer::nothing, |role| Answer::data(object! { "role_id" => role.id.as_str() }))),
         Operation::Create | Operation::Update => {
             let id = call.fields(&["role_name", "role_id"]).text("role_id")?;
-            if roles.iter().any(|(other, role)| other != name && role.role_id == id) {
+            if roles.iter().any(|(other, role)| other != name && role.id == id) {
                 return Err(Refusal::multi(500, "role_id already in use"));
             }
             let role = roles.get_mut(name).ok_or_else(Refusal::unsupported_path)?;
             if id.is_empty() {
                 return Err(Refusal::bad_request("missing role_id"));
             }
-            role.role_id = id;
+            role.id = id;
             Ok(Answer::nothing())
         }
         _ => Err(Refusal::unsupported_operation()),

@@ -15,14 +15,14 @@ const MAX_SECRET_IDS: usize = 10_000;
 /// `Debug` is left out on purpose: it would show the secret.
 #[derive(Clone)]
 pub(super) struct SecretId {
-    pub(super) secret_id: String,
+    value: String,
     /// 0: unlimited.
     uses_left: u64,
     ttl: Duration,
     created: Timestamp,
     updated: Timestamp,
     expires: Option<Timestamp>,
-    pub(super) metadata: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
     cidrs: Vec<String>,
     token_cidrs: Vec<String>,
 }
@@ -43,7 +43,15 @@ fn prune(role: &mut Role, now: Timestamp) {
 }
 
 pub(super) fn generate(role: Option<&mut Role>, name: &str, call: &Call<'_>, custom: bool) -> Reply {
-    let fields = call.fields(&["role_name", "secret_id", "metadata", "cidr_list", "token_bound_cidrs", "ttl", "num_uses"]);
+    let fields = call.fields(&[
+        "role_name",
+        "secret_id",
+        "metadata",
+        "cidr_list",
+        "token_bound_cidrs",
+        "ttl",
+        "num_uses",
+    ]);
     let role = existing(role, name)?;
     if !role.bind_secret_id {
         return Err(Refusal::bad_request("bind_secret_id is not set on the role"));
@@ -57,23 +65,23 @@ pub(super) fn generate(role: Option<&mut Role>, name: &str, call: &Call<'_>, cus
     if role.secret_ids.len() >= MAX_SECRET_IDS {
         return Err(Refusal::new(500, "internal error: too many secret ids"));
     }
-    if role.secret_ids.values().any(|known| known.secret_id == secret_id) {
+    if role.secret_ids.values().any(|known| known.value == secret_id) {
         return Err(Refusal::multi(500, "failed to store secret_id: SecretID is already registered"));
     }
     let metadata = metadata(&fields.text("metadata")?)?;
-    let ttl = fields.duration("ttl")?.unwrap_or(role.secret_id_ttl);
-    if !role.secret_id_ttl.is_zero() && (ttl.is_zero() || ttl > role.secret_id_ttl) {
-        return Err(Refusal::bad_request("ttl cannot be longer than the role's secret_id_ttl"));
-    }
     let uses_left = fields.count("num_uses")?.unwrap_or(role.secret_id_num_uses);
     if role.secret_id_num_uses != 0 && (uses_left == 0 || uses_left > role.secret_id_num_uses) {
         return Err(Refusal::bad_request("num_uses cannot be higher than the role's secret_id_num_uses"));
+    }
+    let ttl = fields.duration("ttl")?.unwrap_or(role.secret_id_ttl);
+    if !role.secret_id_ttl.is_zero() && (ttl.is_zero() || ttl > role.secret_id_ttl) {
+        return Err(Refusal::bad_request("ttl cannot be longer than the role's secret_id_ttl"));
     }
     let accessor = random::uuid();
     role.secret_ids.insert(
         accessor.clone(),
         SecretId {
-            secret_id: secret_id.clone(),
+            value: secret_id.clone(),
             uses_left,
             ttl,
             created: now,
@@ -103,7 +111,9 @@ fn metadata(text: &str) -> Result<BTreeMap<String, String>, Refusal> {
     }
     let pairs = text.split(',').map(|pair| {
         let (name, value) = pair.split_once('=').ok_or_else(|| {
-            Refusal::bad_request("failed to parse metadata: failed to parse the input: invalid <key,value> format")
+            Refusal::bad_request(
+                "failed to parse metadata: failed to parse the input: invalid <key,value> format",
+            )
         })?;
         Ok((name.trim().to_owned(), value.trim().to_owned()))
     });
@@ -123,7 +133,7 @@ pub(super) fn lookup(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> Re
     }
     let role = existing(role, name)?;
     prune(role, call.now());
-    let found = role.secret_ids.iter().find(|(_, known)| known.secret_id == secret_id);
+    let found = role.secret_ids.iter().find(|(_, known)| known.value == secret_id);
     Ok(found.map_or_else(Answer::nothing, |(accessor, secret)| Answer::data(describe(accessor, secret))))
 }
 
@@ -167,7 +177,7 @@ pub(super) fn destroy(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> R
     if secret_id.is_empty() {
         return Err(Refusal::bad_request("missing secret_id"));
     }
-    existing(role, name)?.secret_ids.retain(|_, known| known.secret_id != secret_id);
+    existing(role, name)?.secret_ids.retain(|_, known| known.value != secret_id);
     Ok(Answer::nothing())
 }
 
@@ -182,7 +192,7 @@ pub(super) fn destroy_accessor(role: Option<&mut Role>, name: &str, call: &Call<
 /// Uses the secret id once. `None`: it is not (or no longer) good.
 pub(super) fn spend(role: &mut Role, secret_id: &str, now: Timestamp) -> Option<BTreeMap<String, String>> {
     prune(role, now);
-    let (accessor, secret) = role.secret_ids.iter_mut().find(|(_, known)| known.secret_id == secret_id)?;
+    let (accessor, secret) = role.secret_ids.iter_mut().find(|(_, known)| known.value == secret_id)?;
     let metadata = secret.metadata.clone();
     match secret.uses_left {
         0 => {}

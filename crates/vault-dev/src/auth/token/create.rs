@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::{Answer, Call, Caller, Fields, Limits, NewToken, Refusal, Reply};
+use crate::go_duration;
 use crate::policy;
 
 const KNOWN: &[&str] = &[
@@ -22,6 +23,8 @@ const KNOWN: &[&str] = &[
     "entity_alias",
     "role_name",
 ];
+
+const WEAK_ID: &str = "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 HMAC for token obfuscation. SHA1 hashed tokens on the wire leads to less secure lookups.";
 
 pub(super) fn create(call: &Call<'_>, caller: &Caller, orphan: bool) -> Reply {
     let parent = &caller.token;
@@ -45,6 +48,9 @@ pub(super) fn create(call: &Call<'_>, caller: &Caller, orphan: bool) -> Reply {
     let policies = policies(fields, caller, &call.request.namespace, is_sudo, batch)?;
     let lifetime = lifetime(call, caller, fields, &policies, is_sudo)?;
     let mut warnings = missing_policies(call, &policies);
+    if id.is_some() {
+        warnings.push(WEAK_ID.to_owned());
+    }
     warnings.extend(lifetime.warnings);
     let new = NewToken {
         id,
@@ -75,9 +81,9 @@ fn is_batch(fields: Fields<'_>) -> Result<bool, Refusal> {
         _ => return Err(Refusal::bad_request("invalid 'token_type' value")),
     }
     let set = [
-        ("explicit_max_ttl", !fields.duration("explicit_max_ttl")?.unwrap_or_default().is_zero()),
+        ("explicit_max_ttl", !duration(fields, "explicit_max_ttl")?.is_zero()),
         ("num_uses", fields.count("num_uses")?.unwrap_or(0) != 0),
-        ("period", !fields.duration("period")?.unwrap_or_default().is_zero()),
+        ("period", !duration(fields, "period")?.is_zero()),
     ];
     match set.iter().find(|(_, is_set)| *is_set) {
         Some((name, _)) => Err(Refusal::bad_request(format!("batch tokens cannot have {name:?} set"))),
@@ -126,7 +132,9 @@ fn policies(
     }
     if names.iter().any(|name| name == "root") {
         if !parent.is_root() {
-            return Err(Refusal::bad_request("root tokens may not be created without parent token being root"));
+            return Err(Refusal::bad_request(
+                "root tokens may not be created without parent token being root",
+            ));
         }
         if batch {
             return Err(Refusal::bad_request("batch tokens cannot be root tokens"));
@@ -149,11 +157,14 @@ fn lifetime(
     policies: &[String],
     is_sudo: bool,
 ) -> Result<Lifetime, Refusal> {
-    let ttl = fields.duration("ttl")?.or(fields.duration("lease")?).unwrap_or_default();
+    let ttl = match duration(fields, "ttl")? {
+        Duration::ZERO => duration(fields, "lease")?,
+        ttl => ttl,
+    };
     let limits = Limits {
         role_ttl: ttl,
-        period: fields.duration("period")?.unwrap_or_default(),
-        explicit_max_ttl: fields.duration("explicit_max_ttl")?.unwrap_or_default(),
+        period: duration(fields, "period")?,
+        explicit_max_ttl: duration(fields, "explicit_max_ttl")?,
         ..call.mount.limits()
     };
     if !limits.period.is_zero() && !is_sudo {
@@ -171,6 +182,15 @@ fn lifetime(
     Ok(Lifetime { ttl: Some(ttl), limits, warnings })
 }
 
+/// These fields are strings to Vault, so its complaints come without the field's name.
+fn duration(fields: Fields<'_>, name: &str) -> Result<Duration, Refusal> {
+    let text = fields.text(name)?;
+    if text.starts_with('-') {
+        return Err(Refusal::bad_request(format!("{name} must be positive")));
+    }
+    go_duration::parse(&text).map_err(Refusal::bad_request)
+}
+
 fn missing_policies(call: &Call<'_>, names: &[String]) -> Vec<String> {
     let state = call.core.state.lock();
     let Some(namespace) = state.namespaces.get(&call.request.namespace) else { return Vec::new() };
@@ -182,6 +202,7 @@ fn display_name(wish: &str) -> String {
     if wish.is_empty() {
         return "token".to_owned();
     }
-    let clean: String = wish.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    let clean: String =
+        wish.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
     format!("token-{}", clean.trim_end_matches('-'))
 }

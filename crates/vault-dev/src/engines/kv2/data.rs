@@ -39,7 +39,11 @@ pub(super) fn latest(secret: &Secret) -> Answer {
     }
 }
 
-pub(super) fn check_and_set(fields: Fields<'_>, config: &Config, secret: Option<&Secret>) -> Result<(), Refusal> {
+pub(super) fn check_and_set(
+    fields: Fields<'_>,
+    config: &Config,
+    secret: Option<&Secret>,
+) -> Result<(), Refusal> {
     let current = secret.map_or(0, |secret| secret.current);
     let options = fields.object("options")?;
     match options.and_then(|options| options.get("cas")) {

@@ -14,7 +14,8 @@ pub(super) fn read(store: &Store, path: &str) -> Answer {
 }
 
 pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
-    let fields = call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
+    let fields =
+        call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
     let names = ["max_versions", "cas_required", "delete_version_after", "custom_metadata"];
     if names.iter().all(|name| fields.get(name).is_none()) {
         return Ok(Answer::nothing());
@@ -31,7 +32,9 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
         secret.custom_metadata = custom;
     }
     Ok(if ignored {
-        Answer::warning("\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.")
+        Answer::warning(
+            "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.",
+        )
     } else {
         Answer::nothing()
     })
@@ -47,16 +50,23 @@ pub(super) fn apply(secret: &mut Secret, fields: Fields<'_>) -> Result<(), Refus
 
 /// Vault's limits on custom metadata.
 pub(super) fn check_custom(custom: &std::collections::BTreeMap<String, String>) -> Result<(), Refusal> {
-    let failed = |what: String| Err(Refusal::bad_request(format!("custom_metadata validation failed: {what}")));
+    let failed =
+        |what: String| Err(Refusal::bad_request(format!("custom_metadata validation failed: {what}")));
     if custom.len() > 64 {
         return failed(format!("payload must contain at most 64 keys, provided {}", custom.len()));
     }
     for (name, value) in custom {
         if name.is_empty() || name.len() > 128 {
-            return failed(format!("length of key {name:?} is {} but must be 0 < len(key) <= 128", name.len()));
+            return failed(format!(
+                "length of key {name:?} is {} but must be 0 < len(key) <= 128",
+                name.len()
+            ));
         }
         if value.is_empty() || value.len() > 512 {
-            return failed(format!("length of value for key {name:?} is {} but must be 0 < len(value) <= 512", value.len()));
+            return failed(format!(
+                "length of value for key {name:?} is {} but must be 0 < len(value) <= 512",
+                value.len()
+            ));
         }
     }
     Ok(())

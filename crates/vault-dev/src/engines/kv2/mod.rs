@@ -42,8 +42,7 @@ impl Engine for Kv2 {
         let (endpoint, path) = call.path.split_once('/')?;
         let store = self.store.lock();
         match endpoint {
-            "data" => Some(store.secrets.contains_key(path)),
-            "metadata" => Some(store.secrets.contains_key(path)),
+            "data" | "metadata" => Some(store.secrets.contains_key(path)),
             _ => None,
         }
     }
@@ -78,7 +77,9 @@ impl Kv2 {
             }
             ("delete", _) if is_write => versions::delete(store, path, call),
             ("undelete", _) if is_write => versions::undelete(store, path, call),
-            ("destroy", _) if is_write || call.operation() == Operation::Patch => versions::destroy(store, path, call),
+            ("destroy", _) if is_write || call.operation() == Operation::Patch => {
+                versions::destroy(store, path, call)
+            }
             ("subkeys", Operation::Read) => subkeys::read(store, path, call),
             ("data", Operation::List) => Ok(invalid_path(call)),
             ("data" | "metadata" | "delete" | "undelete" | "destroy" | "subkeys", _) => {
@@ -91,7 +92,9 @@ impl Kv2 {
 
 /// 404 with a hint: the caller has probably forgotten `data/`.
 fn invalid_path(call: &Call<'_>) -> Answer {
-    if matches!(call.path, "metadata" | "data" | "delete" | "undelete" | "destroy") && call.operation() != Operation::List {
+    if matches!(call.path, "metadata" | "data" | "delete" | "undelete" | "destroy")
+        && call.operation() != Operation::List
+    {
         return Answer::with_status(404, None)
             .warn("Non-listing operations on the root of a K/V v2 mount are not supported.");
     }
@@ -119,7 +122,8 @@ fn config(store: &mut Store, call: &Call<'_>) -> Reply {
             let fields = call.fields(&["max_versions", "cas_required", "delete_version_after"]);
             let max_versions = fields.count("max_versions")?.unwrap_or(config.max_versions);
             let cas_required = fields.boolean("cas_required")?.unwrap_or(config.cas_required);
-            config.delete_after = DeleteAfter::of(fields, "delete_version_after")?.unwrap_or(config.delete_after);
+            config.delete_after =
+                DeleteAfter::of(fields, "delete_version_after")?.unwrap_or(config.delete_after);
             (config.max_versions, config.cas_required) = (max_versions, cas_required);
             Ok(Answer::nothing())
         }

@@ -8,7 +8,9 @@ use crate::json::{Json, Object};
 pub(super) fn patch_data(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
     let fields = call.fields(&["data", "options", "path"]);
     let given = data::given_data(fields)?;
-    let Some(secret) = store.secrets.get_mut(path).filter(|secret| secret.current > 0) else { return Ok(not_there()) };
+    let Some(secret) = store.secrets.get_mut(path).filter(|secret| secret.current > 0) else {
+        return Ok(not_there());
+    };
     let Some((number, version)) = secret.version(0) else { return Ok(not_there()) };
     let Some(old) = version.readable(call.now()) else {
         return Ok(Answer::with_status(404, Some(secret.describe(number, version))));
@@ -23,7 +25,8 @@ pub(super) fn patch_data(store: &mut Store, path: &str, call: &Call<'_>) -> Repl
 }
 
 pub(super) fn patch_metadata(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
-    let fields = call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
+    let fields =
+        call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
     let custom = fields.object("custom_metadata")?;
     let Some(secret) = store.secrets.get_mut(path) else { return Ok(not_there()) };
     let patched = custom.map(|patch| patched_custom(secret, patch));

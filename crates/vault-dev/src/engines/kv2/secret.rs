@@ -58,7 +58,8 @@ pub(super) enum DeleteAfter {
 
 impl DeleteAfter {
     pub(super) fn of(fields: Fields<'_>, name: &str) -> Result<Option<Self>, Refusal> {
-        if matches!(fields.get(name), Some(Json::String(text) | Json::Number(text)) if text.starts_with('-')) {
+        if matches!(fields.get(name), Some(Json::String(text) | Json::Number(text)) if text.starts_with('-'))
+        {
             return Ok(Some(Self::Never));
         }
         Ok(fields.duration(name)?.map(|after| if after.is_zero() { Self::Unset } else { Self::After(after) }))
@@ -129,8 +130,14 @@ impl Secret {
         self.updated = now;
         self.updated_by.clone_from(&by);
         let deletion = self.delete_after(config).map(|wait| after(now, wait));
-        let version =
-            Version { data: Some(data), created: now, created_by: by, deletion, deleted_by: None, destroyed: false };
+        let version = Version {
+            data: Some(data),
+            created: now,
+            created_by: by,
+            deletion,
+            deleted_by: None,
+            destroyed: false,
+        };
         self.versions.insert(self.current, version);
         let kept = match self.max_versions.max(config.max_versions) {
             0 => DEFAULT_MAX_VERSIONS,
@@ -144,10 +151,11 @@ impl Secret {
 
     fn delete_after(&self, config: &Config) -> Option<Duration> {
         match (config.delete_after, self.delete_after) {
-            (DeleteAfter::Never, _) | (_, DeleteAfter::Never) => None,
+            (DeleteAfter::Never, _) | (_, DeleteAfter::Never) | (DeleteAfter::Unset, DeleteAfter::Unset) => {
+                None
+            }
             (DeleteAfter::After(one), DeleteAfter::After(other)) => Some(one.min(other)),
             (DeleteAfter::After(after), _) | (_, DeleteAfter::After(after)) => Some(after),
-            (DeleteAfter::Unset, DeleteAfter::Unset) => None,
         }
     }
 

@@ -11,7 +11,10 @@ pub(super) fn read(store: &Store, path: &str, call: &Call<'_>) -> Reply {
     let Some((secret, (number, version))) = found else { return Ok(Answer::nothing()) };
     let metadata = secret.describe(number, version);
     let Some(data) = version.readable(call.now()) else {
-        return Ok(Answer::with_status(404, Some(object! { "subkeys" => Json::Null, "metadata" => metadata })));
+        return Ok(Answer::with_status(
+            404,
+            Some(object! { "subkeys" => Json::Null, "metadata" => metadata }),
+        ));
     };
     // Depth 0 is "all the way down".
     let subkeys = shape(data, if depth == 0 { u64::MAX } else { depth });

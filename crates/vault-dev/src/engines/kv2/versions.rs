@@ -66,10 +66,14 @@ fn each(
     }
     let numbers: Result<Vec<u64>, _> = texts.iter().map(|text| text.parse()).collect();
     let numbers = numbers.map_err(|_| {
-        Refusal::bad_request("Field validation failed: error converting input for field \"versions\": invalid number")
+        Refusal::bad_request(
+            "Field validation failed: error converting input for field \"versions\": invalid number",
+        )
     })?;
     if let Some(secret) = store.secrets.get_mut(path) {
-        numbers.into_iter().for_each(|number| act(secret, number));
+        for number in numbers {
+            act(secret, number);
+        }
     }
     Ok(Answer::nothing())
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cache::LONGEST;
 use crate::error::{Error, ErrorKind};
-use crate::flight::Flights;
+use crate::flight::{Flights, Full, Waiting};
 use crate::retry::Backoff;
 use crate::upstream::{Operation, Repeat, Upstream};
 
@@ -29,6 +29,9 @@ const AFTER_REFUSAL: Backoff = Backoff::new(Duration::from_secs(1), Duration::fr
 /// Between logins that got no answer: at most 5 s, for this is how long a recovered Vault may go unnoticed.
 const AFTER_SILENCE: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 
+/// When a token is renewed: at two thirds of its life, up to a tenth earlier, as leases are.
+const RENEW_AT: f64 = 2.0 / 3.0;
+
 /// How long a token that was just found to be alive is believed to be: for that long a 403 is a genuine
 /// "permission denied", and no question about the token is asked again.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
@@ -39,12 +42,39 @@ pub(crate) struct Login {
     /// Counts logins: tells the token that a request was made with from the one that is current.
     pub(crate) generation: u64,
     token: SecretString,
-    /// When Vault will end the token; `None` for one that never ends.
-    pub(crate) expires_at: Option<Instant>,
-    /// When to log in again: some time before the end.
-    usable_until: Option<Instant>,
+    /// The time that Vault gave the token at the login.
+    ttl: Duration,
+    renewable: bool,
+    /// `None` for a token that never ends.
+    time: Mutex<Option<Time>>,
     /// Whether the token is ours to revoke: made by our login, not handed to us.
     pub(crate) ours: bool,
+}
+
+/// What is left of a token's life.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    /// From then on it is renewed.
+    renew_from: Instant,
+    /// From then on it is replaced by a new login.
+    usable_until: Instant,
+    /// Then Vault ends it.
+    ends: Instant,
+}
+
+impl Time {
+    fn of(ttl: Duration, now: Instant) -> Self {
+        let ends = now + ttl;
+        let renew_from = now + ttl.mul_f64(RENEW_AT - fastrand::f64() * 0.1);
+        Self { renew_from, usable_until: ends - margin(ttl), ends }
+    }
+}
+
+impl Login {
+    /// When Vault will end the token; `None` for one that never ends.
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        self.time.lock().map(|time| time.ends)
+    }
 }
 
 /// What to do about a 403.
@@ -61,6 +91,8 @@ enum Task {
     LogIn,
     /// Ask whether the token of this generation is alive.
     Verify(u64),
+    /// Renew the token of this generation.
+    Renew(u64),
 }
 
 /// The state shared by all users of one login.
@@ -108,7 +140,12 @@ impl Session {
 
     /// The current login, made now if there is none or it is about to end.
     pub(crate) async fn login(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Login>, Error> {
-        if let Some(login) = self.usable(Instant::now()) {
+        let now = Instant::now();
+        if let Some(login) = self.usable(now) {
+            if login.renewable && login.time.lock().is_some_and(|time| now >= time.renew_from) {
+                // Nobody waits for it: the token works meanwhile. A full table: the next caller tries again.
+                drop(self.launch(Task::Renew(login.generation)));
+            }
             return Ok(login);
         }
         self.fly(Task::LogIn, deadline).await?;
@@ -164,26 +201,30 @@ impl Session {
 
     fn usable(&self, now: Instant) -> Option<Arc<Login>> {
         let login = self.current.load_full()?;
-        login.usable_until.is_none_or(|until| now < until).then_some(login)
+        let usable = login.time.lock().is_none_or(|time| now < time.usable_until);
+        usable.then_some(login)
     }
 
     /// Runs one task at a time of each sort, shared by all who need it.
     async fn fly(self: &Arc<Self>, task: Task, deadline: Instant) -> Result<bool, Error> {
-        let session = Arc::clone(self);
-        let waiting = self
-            .flights
-            .join(task, |_| async move {
-                match task {
-                    Task::LogIn => session.log_in().await.map(|()| true),
-                    Task::Verify(generation) => session.verify(generation).await,
-                }
-            })
-            .map_err(|full| Error::new(ErrorKind::Unavailable, LOGIN, full.to_string()))?;
+        let waiting =
+            self.launch(task).map_err(|full| Error::new(ErrorKind::Unavailable, LOGIN, full.to_string()))?;
         match timeout_at(deadline, waiting).await {
             Ok(Ok(result)) => result,
             Ok(Err(lost)) => Err(Error::new(ErrorKind::Unavailable, LOGIN, lost.to_string())),
             Err(_) => Err(Error::new(ErrorKind::Unavailable, LOGIN, "the login got no answer in time")),
         }
+    }
+
+    fn launch(self: &Arc<Self>, task: Task) -> Result<Waiting<Result<bool, Error>>, Full> {
+        let session = Arc::clone(self);
+        self.flights.join(task, |_| async move {
+            match task {
+                Task::LogIn => session.log_in().await.map(|()| true),
+                Task::Verify(generation) => session.verify(generation).await,
+                Task::Renew(generation) => session.renew(generation).await,
+            }
+        })
     }
 
     async fn log_in(&self) -> Result<(), Error> {
@@ -221,11 +262,11 @@ impl Session {
     fn accept(&self, auth: AuthInfo) {
         let now = Instant::now();
         let ttl = auth.lease_duration.min(LONGEST);
-        let lasting = !ttl.is_zero();
         let login = Login {
             generation: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
-            expires_at: lasting.then(|| now + ttl),
-            usable_until: lasting.then(|| now + ttl - margin(ttl)),
+            ttl,
+            renewable: auth.renewable,
+            time: Mutex::new((!ttl.is_zero()).then(|| Time::of(ttl, now))),
             ours: self.auth.can_log_in_again(),
             token: auth.client_token,
         };
@@ -239,6 +280,46 @@ impl Session {
         self.client.set_token(Some(login.token.clone()));
         self.current.store(Some(Arc::new(login)));
         *self.state.lock() = State { verified_at: Some(now), ..State::default() };
+    }
+
+    /// Renews the token of `generation`. If Vault grants (much) less than at the login, its max_ttl is near: then
+    /// nothing is changed, and there is a new login a little before the end.
+    async fn renew(&self, generation: u64) -> Result<bool, Error> {
+        let Some(login) = self.current.load_full().filter(|login| login.generation == generation) else {
+            return Ok(false);
+        };
+        let operation = Operation {
+            name: "renew-self",
+            path: "auth/token/renew-self",
+            mount: LOGIN,
+            repeat: Repeat::Safe,
+            deadline: Instant::now() + LOGIN_TIME,
+        };
+        let client = &self.client;
+        let wanted = Some(login.ttl);
+        let renewed =
+            self.upstream.run(operation, |_| async move { client.tokens().renew_self(wanted).await }).await;
+        let now = Instant::now();
+        let mut time = login.time.lock();
+        match renewed {
+            Ok(auth) if auth.lease_duration >= login.ttl.mul_f64(RENEW_AT) => {
+                *time = Some(Time::of(auth.lease_duration.min(LONGEST), now));
+                Ok(true)
+            }
+            Ok(auth) => {
+                // Not asked again: what is left is used up, and then there is a new login.
+                let time_left = Time::of(auth.lease_duration.min(LONGEST), now);
+                *time = Some(Time { renew_from: time_left.ends, ..time_left });
+                Ok(false)
+            }
+            Err(error) => {
+                // Tried again a little later, as long as the token lives.
+                if let Some(time) = time.as_mut() {
+                    time.renew_from = now + AFTER_SILENCE.delay(2);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn refused(&self, error: Error) -> Error {

@@ -1,13 +1,15 @@
 //! [`ResilientVaultClient`]: reads that keep working when Vault does not.
 //!
 //! The folder beside this file: `read.rs` is the life of a read, `fetch.rs` the one request that a flight makes,
-//! `write.rs` everything that changes Vault, `credentials.rs` database credentials, `trouble.rs` what is
+//! `write.rs` everything that changes Vault, `renew.rs` what keeps a lease alive,
+//! `credentials.rs` database credentials, `trouble.rs` what is
 //! remembered of failed reads, `leases.rs` what must be given back at the end.
 
 mod credentials;
 mod fetch;
 mod leases;
 mod read;
+mod renew;
 mod trouble;
 mod write;
 
@@ -225,7 +227,7 @@ impl Shared {
         let mut failed = 0;
         let mut last = None;
         for id in self.leases.drain(Instant::now()) {
-            match timeout_at(deadline, self.client.leases().revoke(&id)).await {
+            match timeout_at(deadline, self.client.leases().revoke_sync(&id)).await {
                 Ok(Ok(())) => {}
                 // A lease that Vault no longer knows is as good as revoked.
                 Ok(Err(error)) if error.kind() == gds_vault::ErrorKind::BadRequest => {}

@@ -115,8 +115,8 @@ async fn row21_no_secret_is_ever_printed() {
     let _ = writeln!(shown, "{url:?} {url} {key:?} {key} {service:?} {:?}", service.vault().status());
     let read = service.vault().get_secret("secret/myapp/config").await.unwrap();
     let credentials = service.vault().get_database_credentials("myapp").await.unwrap();
-    let patch = Patch::new().set("stripe", &SecretString::new("canary-new-key-c3e8"));
-    let _ = writeln!(shown, "{read:?} {:?} {:?} {credentials:?} {patch:?}", read.secret(), read.data());
+    let change = Patch::new().set("stripe", &SecretString::new("canary-new-key-c3e8"));
+    let _ = writeln!(shown, "{read:?} {:?} {:?} {credentials:?} {change:?}", read.secret(), read.data());
     let _ = writeln!(
         shown,
         "{:?}",
@@ -143,7 +143,7 @@ async fn row21_no_secret_is_ever_printed() {
             }
         }
         let written = fresh.put_secret("secret/a", &[("k", "canary-new-key-c3e8")], None).await;
-        shown += &format!("{written:?} {:?} {fresh:?}", fresh.status());
+        let _ = writeln!(shown, "{written:?} {:?} {fresh:?}", fresh.status());
         let _ = fresh.close(secrets_service::OnClose::Revoke).await;
     }
     for n in 0..HOSTILE {

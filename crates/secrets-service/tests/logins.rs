@@ -1,5 +1,7 @@
 //! The login: made once, replaced once when dead, never in a loop; and the secret_id's life.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod support;
 
 use std::io::Write as _;
@@ -82,9 +84,12 @@ async fn a_login_refused_after_a_denial_is_not_papered_over_with_old_values() {
     client.get_secret(PATH).await.unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
     // The token was revoked and the role deleted: access has been taken away.
-    vault.script(|seen| match seen.path.ends_with("/login") {
-        true => errors(400, "invalid role or secret ID"),
-        false => errors(403, "invalid token"),
+    vault.script(|seen| {
+        if seen.path.ends_with("/login") {
+            errors(400, "invalid role or secret ID")
+        } else {
+            errors(403, "invalid token")
+        }
     });
     for _ in 0..3 {
         assert_eq!(client.get_secret(PATH).await.unwrap_err().kind(), ErrorKind::Authentication);
@@ -100,10 +105,9 @@ async fn a_dead_token_with_the_login_out_of_reach_serves_stale_values() {
     let client = client(&config);
     client.get_secret(PATH).await.unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
-    vault.script(|seen| match seen.path.ends_with("/login") {
-        true => Reply::Hang,
-        false => errors(403, "invalid token"),
-    });
+    vault.script(
+        |seen| if seen.path.ends_with("/login") { Reply::Hang } else { errors(403, "invalid token") },
+    );
     assert!(client.get_secret(PATH).await.unwrap().is_stale());
 }
 

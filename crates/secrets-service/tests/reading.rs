@@ -1,5 +1,7 @@
 //! The life of a read, on a scripted Vault: cache, single flight, stale values, deadlines, purging.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! No request storms: however many readers are busy, and whatever Vault does, few requests reach it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod support;
 
 use std::time::Duration;
@@ -39,11 +41,11 @@ fn classes() -> Vec<(&'static str, Reply, usize)> {
 /// Runs every class at once for a while; `STORM_SECONDS=60` gives the figures of a whole minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn row08_no_class_of_failure_becomes_a_request_storm() {
-    let seconds = std::env::var("STORM_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15u32);
+    let seconds = std::env::var("STORM_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15usize);
     let mut runs = JoinSet::new();
     for (name, reply, most) in classes() {
         runs.spawn(async move {
-            let reads = storm(reply, Duration::from_secs(seconds.into())).await;
+            let reads = storm(reply, Duration::from_secs(seconds as u64)).await;
             (name, reads, most)
         });
     }
@@ -53,12 +55,12 @@ async fn row08_no_class_of_failure_becomes_a_request_storm() {
         "requests at Vault by {READERS} busy readers of one secret, {seconds} s of each failure, per minute:"
     );
     for (name, (answered, requests), most) in &rows {
-        let per_minute = *requests as u32 * 60 / seconds;
+        let per_minute = requests * 60 / seconds;
         println!("  {name:<22} {per_minute:>5} (at most {most}), readers answered {answered} times");
     }
     for (name, (answered, requests), most) in rows {
-        let allowed = most as f64 * f64::from(seconds) / 60.0 + 10.0; // the start, before the breaker opens
-        assert!((requests as f64) <= allowed, "{name}: {requests} requests in {seconds} s");
+        let allowed = most * seconds / 60 + 10; // the start, before the breaker opens
+        assert!(requests <= allowed, "{name}: {requests} requests in {seconds} s");
         assert!(answered > 0, "{name}: the readers got no answer");
     }
 }
@@ -142,9 +144,12 @@ async fn row10_no_request_leaves_before_retry_after() {
 #[tokio::test]
 async fn a_refused_login_is_not_tried_in_a_storm() {
     let vault = FakeVault::start().await;
-    vault.script(|seen| match seen.path.ends_with("/login") {
-        true => errors(400, "invalid role or secret ID"),
-        false => answer(seen, &kv("v1", 1)),
+    vault.script(|seen| {
+        if seen.path.ends_with("/login") {
+            errors(400, "invalid role or secret ID")
+        } else {
+            answer(seen, &kv("v1", 1))
+        }
     });
     let secret_id = Credential::Value(SecretString::new("used-up"));
     let client = client(&approle_config(&vault.address, "5e1f-role", secret_id));

@@ -1,5 +1,7 @@
 //! Writes, merges, and the service's API keys, on a scripted Vault that keeps one KV v2 secret.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

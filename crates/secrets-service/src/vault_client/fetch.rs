@@ -7,6 +7,7 @@ use std::time::Duration;
 use gds_vault::{MountKind, Secret, SecretPath};
 use tokio::time::{Instant, timeout_at};
 
+use super::renew::{Renewal, leased};
 use super::{FetchResult, Shared};
 use crate::cache::{Entry, LONGEST, Lifetime};
 use crate::error::{Error, ErrorKind};
@@ -45,19 +46,40 @@ impl Place {
     }
 }
 
+/// Why Vault is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Nothing fresh was there; look once more, as the flight before may just have landed.
+    IfNotFresh,
+    /// Whatever is there, a new value is wanted.
+    Anew,
+    /// What is there is ageing: renew its lease, or else read it again.
+    Refresh,
+}
+
 impl Shared {
-    /// The body of a flight. Looks into the cache once more (unless told not to), asks, stores, and remembers
-    /// a failure.
+    /// The body of a flight: looks into the cache, asks, stores, and remembers a failure.
     pub(super) async fn fetch(
         &self,
         place: &Place,
         key: Key,
         ticket: &Ticket<Key, FetchResult>,
-        bypass: bool,
+        ask: Ask,
     ) -> FetchResult {
-        if !bypass && let Some(entry) = self.cache.lookup(key.as_str(), Instant::now()).fresh() {
-            return Ok(entry);
+        let cached = self.cache.lookup(key.as_str(), Instant::now()).fresh();
+        match (ask, cached) {
+            (Ask::IfNotFresh, Some(entry)) => return Ok(entry),
+            (Ask::Refresh, Some(entry)) => match self.renew(place, &key, &entry).await {
+                Renewal::NoLease | Renewal::AtItsEnd => {}
+                Renewal::Done(result) => return self.conclude(&key, ticket, result),
+            },
+            _ => {}
         }
+        let result = self.read(place, &key).await;
+        self.conclude(&key, ticket, result)
+    }
+
+    async fn read(&self, place: &Place, key: &Key) -> FetchResult {
         let deadline = Instant::now() + self.read_deadline;
         let operation = Operation {
             name: "read",
@@ -66,34 +88,32 @@ impl Shared {
             repeat: place.repeat(),
             deadline,
         };
-        let answered = self
+        let (secret, login) = self
             .with_login(operation, || async { self.client.read_path(&place.path(), place.version).await })
-            .await;
-        match answered {
-            Ok((secret, login)) => {
-                let now = Instant::now();
-                let (lifetime, bound_to) = self.lifetime_of(&secret, place, &login, now);
-                if let Some(lease) = secret.lease() {
-                    self.leases.add(&lease.id, lifetime.stale_until, now);
-                }
-                let cached = CachedSecret { secret, bound_to };
-                let entry = Entry::new(key.as_str(), cached, lifetime);
-                ticket.commit(|| {
-                    self.cache.insert(entry.clone());
-                    self.troubles.forget(&key);
-                });
-                Ok(entry)
+            .await?;
+        let now = Instant::now();
+        let (lifetime, bound_to) = self.lifetime_of(&secret, place, &login, now);
+        if let Some(lease) = secret.lease() {
+            self.leases.add(&lease.id, lifetime.stale_until, now);
+        }
+        Ok(Entry::new(key.as_str(), CachedSecret { secret, bound_to }, lifetime))
+    }
+
+    /// Stores what a flight brought, or remembers what it failed with.
+    fn conclude(&self, key: &Key, ticket: &Ticket<Key, FetchResult>, result: FetchResult) -> FetchResult {
+        ticket.commit(|| match &result {
+            Ok(entry) => {
+                self.cache.insert(entry.clone());
+                self.troubles.forget(key);
             }
             Err(error) => {
-                ticket.commit(|| {
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
-                        self.cache.delete(key.as_str());
-                    }
-                    self.troubles.failed(&key, error.clone(), Instant::now());
-                });
-                Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
+                    self.cache.delete(key.as_str());
+                }
+                self.troubles.failed(key, error.clone(), Instant::now());
             }
-        }
+        });
+        result
     }
 
     /// Runs one operation with the current login. If Vault calls the token dead, logs in once and tries once
@@ -143,12 +163,7 @@ impl Shared {
         now: Instant,
     ) -> (Lifetime, Option<u64>) {
         if let Some(lease) = secret.lease() {
-            let by_lease = now + lease.duration.min(LONGEST);
-            // When the token ends, Vault revokes every lease made with it.
-            let end = login.expires_at.map_or(by_lease, |token_end| by_lease.min(token_end));
-            let life = end.saturating_duration_since(now);
-            let lifetime = Lifetime { fresh_until: end - lease_margin(life), ..Lifetime::until(now, end) };
-            return (lifetime, Some(login.generation));
+            return (leased(lease.duration, login, now), Some(login.generation));
         }
         if place.kind == MountKind::Database
             && let Some(left) = secret.field("ttl").and_then(|ttl| ttl.as_u64())
@@ -184,12 +199,6 @@ impl Shared {
         self.with_login(operation, || async { mounts.resolve(path, mount_point).await.map(|_| ()) }).await?;
         Ok(())
     }
-}
-
-/// How long before a lease's end its credential is no longer handed out: a tenth of its life, at most a minute,
-/// so that whoever gets it has time to open a connection with it.
-fn lease_margin(life: Duration) -> Duration {
-    (life / 10).min(Duration::from_secs(60))
 }
 
 fn busy(path: &str) -> Error {

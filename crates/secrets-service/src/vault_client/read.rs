@@ -10,6 +10,7 @@ use std::time::Duration;
 use gds_vault::{BoxFuture, SecretPath};
 use tokio::time::{Instant, timeout_at};
 
+use super::fetch::{Ask, Place};
 use super::{FetchResult, ResilientVaultClient, Shared};
 use crate::cache::{Entry, Lookup};
 use crate::error::{Error, ErrorKind};
@@ -160,9 +161,9 @@ impl ResilientVaultClient {
         let waiting = if options.bypass_cache {
             // A request that began before this call would not do: what is wanted is the value as of now.
             self.shared.flights.supersede(&key, || ());
-            self.launch(path, &key, options.version, true)
+            self.launch(path, &key, options.version, Ask::Anew)
         } else {
-            self.launch(path, &key, options.version, false)
+            self.launch(path, &key, options.version, Ask::IfNotFresh)
         };
         let waiting = match waiting {
             Ok(waiting) => waiting,
@@ -197,14 +198,14 @@ impl ResilientVaultClient {
         path: &SecretPath<'_>,
         key: &Key,
         version: Option<u64>,
-        bypass: bool,
+        ask: Ask,
     ) -> Result<crate::flight::Waiting<FetchResult>, crate::flight::Full> {
         let shared = Arc::clone(&self.shared);
-        let place = super::fetch::Place::of(path, version);
+        let place = Place::of(path, version);
         let wanted = key.clone();
         self.shared
             .flights
-            .join(key.clone(), |ticket| async move { shared.fetch(&place, wanted, &ticket, bypass).await })
+            .join(key.clone(), |ticket| async move { shared.fetch(&place, wanted, &ticket, ask).await })
     }
 
     fn refresh_in_background(&self, path: &str) {
@@ -214,7 +215,7 @@ impl ResilientVaultClient {
         let key = Key::new(&path, None);
         if shared.troubles.current(&key, Instant::now()).is_none() {
             // Nobody waits for it; if the table is full, a later read will try again.
-            drop(self.launch(&path, &key, None, true));
+            drop(self.launch(&path, &key, None, Ask::Refresh));
         }
     }
 

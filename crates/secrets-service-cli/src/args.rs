@@ -26,13 +26,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// After the options of the command itself.
+const LOGGING: &str = "Logging";
+
 #[derive(Args)]
 pub(crate) struct LogArgs {
     /// Log more on stderr: -v requests and logins, -vv everything. Never a secret.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = LOGGING)]
     pub(crate) verbose: u8,
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    #[arg(help_heading = LOGGING)]
     pub(crate) log_format: LogFormat,
 }
 

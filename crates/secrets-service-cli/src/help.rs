@@ -11,7 +11,7 @@ pub(crate) const SHORT: &str = "\
 Examples:
   secrets-service get secret/myapp/config --field db_host
   secrets-service put secret/myapp/config db_host=db1 db_password=-
-  psql \"$(secrets-service db-url)\"
+  DATABASE_URL=$(secrets-service db-url) ./migrate
   secrets-service run --env STRIPE_KEY=secret/myapp/api-keys#stripe -- ./server
   secrets-service check
 

@@ -15,8 +15,11 @@ use crate::{notice, output};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  psql \"$(secrets-service db-url)\"
-  secrets-service db-url --role readonly")]
+  DATABASE_URL=$(secrets-service db-url) ./migrate
+  DATABASE_URL=$(secrets-service db-url --role readonly) ./report
+
+The string holds the password: give it to a program in a variable rather than as an argument, which every user of \
+the machine can see.")]
 pub(crate) struct DbUrlArgs {
     /// The database role in Vault [default: $SECRETS_DB_ROLE].
     #[arg(long, value_name = "NAME")]

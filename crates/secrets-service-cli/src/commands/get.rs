@@ -16,11 +16,17 @@ use crate::{env_format, notice, output};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  secrets-service get secret/myapp/config                        names on a terminal, JSON into a pipe
-  secrets-service get secret/myapp/config --field db_host        the value and a newline
-  secrets-service get secret/myapp/tls -f key --format raw >key  the value to the byte, no newline added
+  secrets-service get secret/myapp/config
+  secrets-service get secret/myapp/config --field db_host
+  secrets-service get secret/myapp/tls --field key --format raw >key.pem
   eval \"$(secrets-service get secret/myapp/config --format env)\"
-  secrets-service get database/creds/myapp --format json         a credential of its own, valid as stderr says")]
+  secrets-service get database/creds/myapp --format json
+
+Without --format: a field is printed with a newline after it, which `put` with K=- loses again; a whole secret is \
+printed as JSON.
+
+What has a lease, such as a database user, is not revoked when this command ends; until when it is valid is told on \
+stderr.")]
 pub(crate) struct GetArgs {
     /// The secret: `secret/myapp/config`, `secret/data/myapp/config` and, with the mount point, `myapp/config` are
     /// the same. Anything else that Vault lets be read works as well.
@@ -119,4 +125,40 @@ fn names_only(data: &Data) -> Zeroizing<String> {
 
 fn line(text: &str) -> Zeroizing<String> {
     Zeroizing::new([text, "\n"].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrets_service::gds_vault::Secret;
+
+    use super::*;
+
+    fn rendered(json: &str, field: Option<&str>, format: Option<Format>, terminal: bool) -> String {
+        let secret = Secret::parse(format!(r#"{{"data":{json}}}"#).into_bytes()).unwrap();
+        let args = GetArgs {
+            path: "secret/x".to_owned(),
+            field: field.map(str::to_owned),
+            format,
+            version: None,
+            bypass_cache: false,
+        };
+        render(secret.data(), &args, terminal).unwrap().to_string()
+    }
+
+    #[test]
+    fn json_is_passed_on_to_the_letter() {
+        let json = r#"{"z":1.50, "a":{"big":12345678901234567890123,  "\u0041":[ ]}}"#;
+        assert_eq!(rendered(json, None, Some(Format::Json), true), format!("{json}\n"));
+        assert_eq!(rendered(json, None, None, false), format!("{json}\n"));
+        assert_eq!(rendered(json, Some("z"), Some(Format::Json), false), "1.50\n");
+        assert_eq!(rendered(json, Some("z"), None, false), "1.50\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_values_only_if_asked_by_name_or_format() {
+        let json = r#"{"k":"canary"}"#;
+        assert_eq!(rendered(json, None, None, true), "k  [hidden]\n");
+        assert_eq!(rendered(json, Some("k"), None, true), "canary\n");
+        assert_eq!(rendered(json, None, Some(Format::Env), true), "K='canary'\n");
+    }
 }

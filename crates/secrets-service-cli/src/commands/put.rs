@@ -26,7 +26,7 @@ Examples:
   secrets-service put secret/myapp/config db_password=- <password.txt
   secrets-service put secret/myapp/tls key=@key.pem cert=@cert.pem
 
-A value from stdin or a file loses one newline at its end. A value that begins with @, or is -, is written with
+A value from stdin or a file loses one newline at its end. A value that begins with @, or is -, is written with \
 a backslash before it: K='\\@home', K='\\-'.")]
 pub(crate) struct PutArgs {
     /// The secret, such as secret/myapp/config.

@@ -28,14 +28,14 @@ use crate::signals::Signals;
 #[command(after_help = "\
 Examples:
   secrets-service run --env STRIPE_KEY=secret/myapp/api-keys#stripe -- ./server --port 80
-  secrets-service run --db-url DATABASE_URL -- psql-script.sh
-  secrets-service run -e USER=secret/x#user -e PASS=secret/x#password -- env
+  secrets-service run --db-url DATABASE_URL -- ./migrate
+  secrets-service run -e SMTP_USER=secret/smtp#user -e SMTP_PASS=secret/smtp#password -- ./send
 
 127 and 126 mean that the program was not found or cannot be run, as in a shell.
 
 The database user lives as long as its lease, which is told on stderr; nothing renews it while the program runs.
 
-Without a terminal the program gets a process group of its own, and signals go to all of it. With one it stays in
+Without a terminal the program gets a process group of its own, and signals go to all of it. With one it stays in \
 the group of this command, so that Ctrl-C and Ctrl-Z reach it as they do without this command.")]
 pub(crate) struct RunArgs {
     /// Put a field of a secret into a variable. Can be repeated.

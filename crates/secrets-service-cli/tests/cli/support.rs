@@ -1,0 +1,215 @@
+//! A Vault with the service's example in it, and the command to run on it.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use secrets_service::SecretString;
+use secrets_service::gds_vault::{Address, Client, Method, Secret};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+use vault_dev::VaultDev;
+
+/// No command takes this long: only a guard against hanging.
+pub(crate) const HANG: Duration = Duration::from_secs(60);
+
+/// What the service may do.
+pub(crate) const POLICY: &str = r#"
+path "secret/data/myapp/*"     { capabilities = ["read"] }
+path "secret/metadata/myapp"   { capabilities = ["list"] }
+path "secret/data/myapp/api-keys" { capabilities = ["create", "read", "update"] }
+path "secret/data/myapp/own"   { capabilities = ["create", "read", "update"] }
+path "kv1/*"                   { capabilities = ["create", "read", "update", "list"] }
+path "database/creds/myapp"    { capabilities = ["read"] }
+"#;
+
+/// A running Vault and an AppRole that may log in to it.
+pub(crate) struct Vault {
+    pub(crate) server: VaultDev,
+    pub(crate) root: Client,
+    pub(crate) role_id: String,
+    pub(crate) secret_id: String,
+}
+
+impl Vault {
+    /// With the example's secrets, policy and AppRole, `myapp` all of them.
+    pub(crate) async fn start() -> Self {
+        let server = VaultDev::builder().start().await.unwrap();
+        let address = Address::parse(server.url()).unwrap();
+        let root = Client::builder().address(address).token(SecretString::from("root")).build().unwrap();
+        root.sys().enable_secrets("kv1", "kv", &[("version", "1")]).await.unwrap();
+        root.sys().enable_auth("approle", "approle").await.unwrap();
+        root.sys().put_policy("myapp", POLICY).await.unwrap();
+        let role = json!({ "token_policies": "myapp", "token_ttl": "1h" });
+        write(&root, "auth/approle/role/myapp", &role).await;
+        let role_id = root.request(Method::GET, "auth/approle/role/myapp/role-id").read().await.unwrap();
+        let secret_id = write(&root, "auth/approle/role/myapp/secret-id", &json!({})).await.unwrap();
+        let vault = Self {
+            role_id: role_id.field("role_id").unwrap().text().expose().to_owned(),
+            secret_id: secret_id.field("secret_id").unwrap().text().expose().to_owned(),
+            server,
+            root,
+        };
+        vault.store("myapp/config", &json!({ "db_host": "localhost", "db_name": "mydb" })).await;
+        vault.store("myapp/api-keys", &json!({ "stripe": "sk_test_xxx", "sendgrid": "SG.xxx" })).await;
+        vault.server.reset_counts();
+        vault
+    }
+
+    /// Writes a whole secret under `secret/`.
+    pub(crate) async fn store(&self, path: &str, data: &Value) {
+        self.root.kv2("secret").put(path, data, None).await.unwrap();
+    }
+
+    /// The fields of a secret under `secret/`.
+    pub(crate) async fn stored(&self, path: &str) -> Value {
+        let secret = self.root.kv2("secret").read(path).await.unwrap();
+        serde_json::from_str(secret.data().expose_json()).unwrap()
+    }
+
+    /// The command, logging in as the AppRole.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Invocation {
+        secrets_service(arguments)
+            .env("VAULT_ADDR", self.server.url())
+            .env("VAULT_ROLE_ID", &self.role_id)
+            .env("VAULT_SECRET_ID", &self.secret_id)
+    }
+
+    /// The command, with a token.
+    pub(crate) fn run_with_token(&self, token: &str, arguments: &[&str]) -> Invocation {
+        secrets_service(arguments).env("VAULT_ADDR", self.server.url()).env("VAULT_TOKEN", token)
+    }
+}
+
+pub(crate) async fn write(client: &Client, path: &str, body: &Value) -> Option<Secret> {
+    client.request(Method::POST, path).json(body).write().await.unwrap()
+}
+
+/// The command, in an environment without any setting.
+pub(crate) fn secrets_service(arguments: &[&str]) -> Invocation {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_secrets-service"));
+    command.args(arguments).env_clear().env("HOME", home.path()).kill_on_drop(true);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Invocation { command, stdin: Vec::new(), home }
+}
+
+pub(crate) struct Invocation {
+    command: Command,
+    stdin: Vec<u8>,
+    home: TempDir,
+}
+
+impl Invocation {
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.env(name, value.into());
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
+        self.stdin = text.as_ref().to_vec();
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
+    /// A file in the command's home folder.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.command.arg(argument.into());
+        self
+    }
+
+    /// Lets another program start it, which takes its place.
+    pub(crate) fn through(&mut self, starter: &[&str]) {
+        let (program, options) = starter.split_first().unwrap();
+        let mut command = Command::new(program);
+        let ours = self.command.as_std();
+        command.args(options).arg(ours.get_program()).args(ours.get_args()).env_clear().kill_on_drop(true);
+        command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+    }
+
+    pub(crate) fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    pub(crate) fn spawn(mut self) -> Running {
+        let child = self.command.spawn().unwrap();
+        Running { child, _home: self.home }
+    }
+
+    pub(crate) async fn run(mut self) -> Ended {
+        let mut child = self.command.spawn().unwrap();
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not want it all closes its end.
+            let _ = stdin.write_all(&self.stdin).await;
+        }
+        let output = tokio::time::timeout(HANG, child.wait_with_output()).await.expect("the command hangs");
+        let output = output.unwrap();
+        Ended {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A command that has been started, and is killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    _home: TempDir,
+}
+
+impl Running {
+    pub(crate) fn send(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    pub(crate) async fn wait(mut self) -> ExitStatus {
+        tokio::time::timeout(HANG, self.child.wait()).await.expect("the command hangs").unwrap()
+    }
+}
+
+/// How a command ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// What it printed; it must have succeeded.
+    #[track_caller]
+    pub(crate) fn succeeded(&self) -> &str {
+        assert_eq!(self.status.code(), Some(0), "{self:?}");
+        &self.stdout
+    }
+
+    /// What it complained of; it must have failed with this code, and printed nothing.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32) -> &str {
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert!(self.stderr.starts_with("error: ") || self.stderr.contains("\nerror: "), "{self:?}");
+        &self.stderr
+    }
+
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or(0))
+    }
+}

@@ -265,3 +265,14 @@ async fn bad_calls_and_bad_secrets_get_a_clear_error() {
         assert!(error.to_string().contains(part), "case {n}: {part:?} in {error}");
     }
 }
+
+#[tokio::test]
+async fn a_database_mount_that_cannot_be_seen_is_what_the_error_is_about() {
+    let vault = FakeVault::start().await;
+    let mut config = config(&vault.address);
+    config.database_mount = "elsewhere".into();
+    let error = client(&config).get_database_credentials("myapp").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.to_string().starts_with("elsewhere/creds/myapp: "), "{error}");
+    assert_eq!(vault.reads_seen(), 0, "not looked for under another mount");
+}

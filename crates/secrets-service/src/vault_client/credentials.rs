@@ -75,7 +75,11 @@ impl ResilientVaultClient {
         let path = format!("{}/{sort}/{role}", self.shared.database_mount);
         let read = match self.cached(&path) {
             Some(read) => read,
-            None => self.get_secret_with(&path, ReadOptions::default()).await?,
+            // Under its own mount and no other: if that cannot be seen, the error should be about it.
+            None => {
+                let mount = self.shared.database_mount.as_ref();
+                self.read_under(Some(mount), &path, ReadOptions::default()).await?
+            }
         };
         let field = |name: &str| {
             read.field(name).and_then(|field| field.as_string()).ok_or_else(|| {

@@ -186,7 +186,7 @@ impl Shared {
         self.cache.retain(|entry| entry.value().bound_to != Some(generation));
     }
 
-    pub(super) async fn learn_mount(&self, path: &str) -> Result<(), Error> {
+    pub(super) async fn learn_mount(&self, path: &str, mount_point: Option<&str>) -> Result<(), Error> {
         let operation = Operation {
             name: "find mount",
             path,
@@ -195,7 +195,6 @@ impl Shared {
             deadline: Instant::now() + self.read_deadline,
         };
         let mounts = self.client.mounts();
-        let mount_point = self.mount_point.as_deref();
         self.with_login(operation, || async { mounts.resolve(path, mount_point).await.map(|_| ()) }).await?;
         Ok(())
     }

@@ -112,10 +112,20 @@ impl ResilientVaultClient {
 
     /// [`get_secret`](Self::get_secret) with options.
     pub async fn get_secret_with(&self, path: &str, options: ReadOptions) -> Result<SecretRead, Error> {
+        self.read_under(self.shared.mount_point.as_deref(), path, options).await
+    }
+
+    /// [`get_secret_with`](Self::get_secret_with), a path that names no mount being looked for under `mount_point`.
+    pub(super) async fn read_under(
+        &self,
+        mount_point: Option<&str>,
+        path: &str,
+        options: ReadOptions,
+    ) -> Result<SecretRead, Error> {
         self.check_open()?;
         let started = Instant::now();
         let within = options.within.unwrap_or(self.shared.read_deadline).min(self.shared.read_deadline);
-        let resolved = self.resolve(path, started + within).await?;
+        let resolved = self.resolve_under(mount_point, path, started + within).await?;
         let key = Key::new(&resolved, options.version);
         self.shared.remember_spelling(path, &key);
 
@@ -243,10 +253,10 @@ impl ResilientVaultClient {
         // that we joined taught us nothing, and the second round asks for our own.
         for name in [first_segment, path] {
             let flying = Arc::clone(shared);
-            let wanted = path.to_owned();
+            let (wanted, under) = (path.to_owned(), mount_point.map(str::to_owned));
             let waiting = shared
                 .mount_flights
-                .join(name.into(), |_| async move { flying.learn_mount(&wanted).await })
+                .join(name.into(), |_| async move { flying.learn_mount(&wanted, under.as_deref()).await })
                 .map_err(|full| Error::new(ErrorKind::Unavailable, path, full.to_string()))?;
             match timeout_at(deadline, waiting).await {
                 Ok(Ok(Ok(()))) => {}

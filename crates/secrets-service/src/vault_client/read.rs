@@ -229,14 +229,22 @@ impl ResilientVaultClient {
         }
     }
 
-    /// Which mount `path` lives under: remembered, or asked once for all who want to know.
     pub(super) async fn resolve<'p>(
         &self,
         path: &'p str,
         deadline: Instant,
     ) -> Result<SecretPath<'p>, Error> {
+        self.resolve_under(self.shared.mount_point.as_deref(), path, deadline).await
+    }
+
+    /// Which mount `path` lives under: remembered, or asked once for all who want to know.
+    async fn resolve_under<'p>(
+        &self,
+        mount_point: Option<&str>,
+        path: &'p str,
+        deadline: Instant,
+    ) -> Result<SecretPath<'p>, Error> {
         let shared = &self.shared;
-        let mount_point = shared.mount_point.as_deref();
         if crate::path::checked(path).is_none() {
             let what = "is not a path in Vault, such as secret/myapp/config (no empty segments, `..` or control characters)";
             return Err(Error::new(ErrorKind::InvalidRequest, format!("{path:?}"), what));

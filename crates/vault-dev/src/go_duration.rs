@@ -109,4 +109,18 @@ mod tests {
         assert_eq!(all(2_764_800), ("768h0m0s".to_owned(), "768h".to_owned()));
         assert_eq!(all(20), ("20s".to_owned(), "20s".to_owned()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(seconds in 0..4_000_000_000_u64) {
+            let duration = Duration::from_secs(seconds).min(FAR);
+            proptest::prop_assert_eq!(parse(&full(duration)), Ok(duration));
+            proptest::prop_assert_eq!(parse(&brief(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,20}") {
+            let _ = parse(&text);
+        }
+    }
 }

@@ -77,7 +77,7 @@ fn reachable(call: &Call<'_>, token: &Token) -> bool {
 fn by_accessor(call: &Call<'_>) -> Result<Token, Refusal> {
     let accessor = call.fields(&["accessor", "increment"]).text("accessor")?;
     if accessor.is_empty() {
-        return Err(Refusal::bad_request("missing accessor"));
+        return Err(Refusal::multi(400, "missing accessor"));
     }
     let state = call.core.state.lock();
     let token = state.tokens.by_accessor(&accessor, call.now()).filter(|token| reachable(call, token));
@@ -163,6 +163,7 @@ async fn revoke(call: &Call<'_>, spare_children: bool) -> Reply {
     let token =
         call.core.state.lock().tokens.live(&id, call.now()).filter(|token| reachable(call, token)).cloned();
     match token {
+        None if spare_children => Err(Refusal::bad_request("token to revoke not found")),
         // Gone already is as good as revoked.
         None => Ok(Answer::nothing()),
         Some(token) => end(call, &token, spare_children).await,

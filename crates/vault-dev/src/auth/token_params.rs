@@ -1,5 +1,6 @@
 //! The `token_…` parameters that roles of all auth methods share.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::{Fields, Login, Refusal};
@@ -17,6 +18,8 @@ pub(super) struct TokenParams {
     no_default_policy: bool,
     kind: TokenKind,
     pub(super) bound_cidrs: Vec<String>,
+    /// Parameters that were set by the names of Vault before 1.2; they are shown by those, too.
+    by_old_name: BTreeSet<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,9 +47,23 @@ pub(super) const NAMES: &[&str] = &[
     "token_bound_cidrs",
 ];
 
+const OLD_NAMES: &[(&str, &str)] = &[
+    ("token_policies", "policies"),
+    ("token_period", "period"),
+    ("token_ttl", "ttl"),
+    ("token_max_ttl", "max_ttl"),
+];
+
 impl TokenParams {
     /// Takes over what the request sets; the rest stays.
     pub(super) fn update(&mut self, fields: Fields<'_>) -> Result<(), Refusal> {
+        for (new, old) in OLD_NAMES {
+            if fields.get(new).is_some() {
+                self.by_old_name.remove(old);
+            } else if fields.get(old).is_some() {
+                self.by_old_name.insert(old);
+            }
+        }
         if let Some(policies) = fields.list("token_policies")?.or(fields.list("policies")?) {
             self.policies = policies.iter().map(|policy| policy.to_lowercase()).collect();
         }
@@ -77,10 +94,18 @@ impl TokenParams {
                 other => return Err(Refusal::bad_request(format!("invalid 'token_type' value {other:?}"))),
             };
         }
-        if self.kind == TokenKind::Batch && (!self.period.is_zero() || self.num_uses != 0) {
-            return Err(Refusal::bad_request(
-                "'token_type' cannot be 'batch' when set to generate tokens with limited use count or a period",
-            ));
+        if self.kind == TokenKind::Batch {
+            let impossible = |what: &str| {
+                Err(Refusal::bad_request(format!(
+                    "'token_type' cannot be 'batch' or 'default_batch' when set to generate {what}"
+                )))
+            };
+            if !self.period.is_zero() {
+                return impossible("periodic tokens");
+            }
+            if self.num_uses != 0 {
+                return impossible("tokens with limited use count");
+            }
         }
         if !self.max_ttl.is_zero() && self.ttl > self.max_ttl {
             return Err(Refusal::bad_request("'token_ttl' cannot be greater than 'token_max_ttl'"));
@@ -89,7 +114,7 @@ impl TokenParams {
     }
 
     pub(super) fn describe(&self) -> Object {
-        object! {
+        let mut data = object! {
             "token_bound_cidrs" => self.bound_cidrs.clone(),
             "token_explicit_max_ttl" => self.explicit_max_ttl.as_secs(),
             "token_max_ttl" => self.max_ttl.as_secs(),
@@ -103,7 +128,13 @@ impl TokenParams {
                 TokenKind::Service => "service",
                 TokenKind::Batch => "batch",
             },
+        };
+        for (new, old) in OLD_NAMES.iter().filter(|(_, old)| self.by_old_name.contains(old)) {
+            if let Some(value) = data.get(*new).cloned() {
+                data.insert((*old).to_owned(), value);
+            }
         }
+        data
     }
 
     pub(super) fn login(&self) -> Login {

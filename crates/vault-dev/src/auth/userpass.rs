@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use super::token_params::{self, TokenParams};
-use crate::core::{Answer, BoxFuture, Call, Engine, Login, Operation, Refusal, Reply};
+use crate::core::{Answer, BoxFuture, Call, Engine, Login, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::random;
 
 /// The users of one mount.
@@ -91,6 +91,7 @@ impl Userpass {
         let fields = call.fields(&known);
         let password = fields.text("password")?;
         let mut users = self.users.lock();
+        Refusal::unless_room(users.len(), MAX_ENTRIES, "users")?;
         if password.is_empty() && !users.contains_key(name) {
             return Err(Refusal::bad_request("\"password\" or \"password_hash\" must be supplied"));
         }
@@ -109,7 +110,7 @@ impl Userpass {
     fn set_password(&self, call: &Call<'_>, name: &str) -> Reply {
         let password = call.fields(&["username", "password"]).text("password")?;
         let mut users = self.users.lock();
-        let user = users.get_mut(name).ok_or_else(|| Refusal::bad_request("username does not exist"))?;
+        let user = users.get_mut(name).ok_or_else(|| Refusal::multi(500, "username does not exist"))?;
         if password.is_empty() {
             return Err(Refusal::bad_request("\"password\" or \"password_hash\" must be supplied"));
         }

@@ -9,7 +9,7 @@ use crate::json::{Json, Object};
 pub(crate) type Reply = Result<Answer, Refusal>;
 
 /// An engine's answer. The default one is "nothing": 204 to a write, 404 to a read or a list.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) data: Option<Object>,
     pub(crate) warnings: Vec<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Answer {
 }
 
 /// How the answer is written.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Vault's envelope, status 200.
     #[default]
@@ -49,7 +49,6 @@ pub(crate) struct Leased {
 }
 
 /// A lease to be registered.
-#[derive(Debug)]
 pub(crate) struct NewLease {
     pub(crate) renewable: bool,
     /// The role's TTL; zero means the mount's default.
@@ -61,7 +60,7 @@ pub(crate) struct NewLease {
 }
 
 /// The `auth` block.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Auth {
     pub(crate) client_token: String,
     pub(crate) accessor: String,
@@ -76,7 +75,7 @@ pub(crate) struct Auth {
 }
 
 /// The `wrap_info` block.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct WrapInfo {
     pub(crate) token: String,
     pub(crate) accessor: String,
@@ -154,6 +153,28 @@ impl Refusal {
         Self::new(status, format!("1 error occurred:\n\t* {message}\n\n"))
     }
 
+    /// Without the form of a multierror: paths that need no token do not use it.
+    pub(super) fn plain(mut self) -> Self {
+        for error in &mut self.errors {
+            let inner =
+                error.strip_prefix("1 error occurred:\n\t* ").and_then(|rest| rest.strip_suffix("\n\n"));
+            if let Some(inner) = inner {
+                *error = inner.to_owned();
+            }
+        }
+        self
+    }
+
+    /// Without this beginning of its messages.
+    pub(super) fn without_prefix(mut self, prefix: &str) -> Self {
+        for error in &mut self.errors {
+            if let Some(rest) = error.strip_prefix(prefix) {
+                *error = rest.to_owned();
+            }
+        }
+        self
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::silent(404)
     }
@@ -171,6 +192,12 @@ impl Refusal {
     /// A token that is not (or no longer) known.
     pub(crate) fn invalid_token() -> Self {
         Self::new(403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
+    }
+
+    /// `Err` when a collection has `count` members already and may not have more. Vault has no such limits; they
+    /// are far above what a test makes, and stop a runaway loop before the machine does.
+    pub(crate) fn unless_room(count: usize, max: usize, what: &str) -> Result<(), Self> {
+        if count < max { Ok(()) } else { Err(Self::new(500, format!("internal error: too many {what}"))) }
     }
 
     pub(crate) fn unsupported_path() -> Self {

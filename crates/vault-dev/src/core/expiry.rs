@@ -16,6 +16,15 @@ const REVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Revocations at a time: each is a connection to PostgreSQL, of which a small one allows a hundred.
 const CONCURRENT_REVOCATIONS: usize = 8;
 
+/// What becomes of a lease whose revocation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// It is over all the same; the timer tries again.
+    Retry,
+    /// It lives on: whoever asked is told that it failed.
+    Restore,
+}
+
 /// What `shutdown` achieved.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drained {
@@ -55,7 +64,7 @@ impl Core {
         for token in tokens {
             self.revoke_token(&token, false).await;
         }
-        self.revoke_leases(leases).await;
+        self.revoke_leases(leases, OnFailure::Retry).await;
         for engine in self.engines() {
             engine.work(now).await;
         }
@@ -90,11 +99,15 @@ impl Core {
                 engine.token_ended(token);
             }
         }
-        self.revoke_leases(leases).await;
+        self.revoke_leases(leases, OnFailure::Retry).await;
     }
 
-    /// Revokes these leases, a few at a time. Failures are retried by the timer. Returns those that failed.
-    pub(crate) async fn revoke_leases(self: &Arc<Self>, ids: Vec<String>) -> Vec<(String, String)> {
+    /// Revokes these leases, a few at a time. Returns those that failed, and why.
+    pub(crate) async fn revoke_leases(
+        self: &Arc<Self>,
+        ids: Vec<String>,
+        on_failure: OnFailure,
+    ) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         let mut waiting = ids.into_iter();
         let mut running = JoinSet::new();
@@ -104,7 +117,7 @@ impl Core {
             {
                 let core = Arc::clone(self);
                 running.spawn(async move {
-                    let outcome = core.revoke_lease(&id).await;
+                    let outcome = core.revoke_lease(&id, on_failure).await;
                     (id, outcome)
                 });
             }
@@ -116,7 +129,7 @@ impl Core {
         }
     }
 
-    async fn revoke_lease(self: &Arc<Self>, id: &str) -> Result<(), String> {
+    async fn revoke_lease(self: &Arc<Self>, id: &str, on_failure: OnFailure) -> Result<(), String> {
         let (lease, engine) = {
             let mut state = self.state.lock();
             let Some(lease) = state.leases.begin_revocation(id) else { return Ok(()) };
@@ -133,6 +146,10 @@ impl Core {
         let mut state = self.state.lock();
         match &outcome {
             Ok(()) => state.leases.revoked(id),
+            Err(_) if on_failure == OnFailure::Restore => {
+                state.leases.restore(id);
+                self.wake.notify_one();
+            }
             Err(complaint) => {
                 let again = state.leases.revocation_failed(id, self.clock.now());
                 tracing::warn!(lease = id, complaint, again, "could not revoke a lease");
@@ -142,12 +159,16 @@ impl Core {
         outcome
     }
 
-    /// Revokes every lease there is, as far as the deadline allows.
+    /// Revokes every lease there is, as far as the deadline allows. Nobody else may be at work any more.
     pub(crate) async fn drain(self: &Arc<Self>, deadline: Duration) -> Drained {
-        let ids = self.state.lock().leases.all_ids();
+        let ids = {
+            let mut state = self.state.lock();
+            state.leases.take_over();
+            state.leases.all_ids()
+        };
         let all = ids.len();
         // On a timeout the unfinished revocations are aborted with their JoinSet.
-        let _ = tokio::time::timeout(deadline, self.revoke_leases(ids)).await;
+        let _ = tokio::time::timeout(deadline, self.revoke_leases(ids, OnFailure::Retry)).await;
         let left = self.state.lock().leases.all_ids();
         Drained { revoked: all.saturating_sub(left.len()), left }
     }

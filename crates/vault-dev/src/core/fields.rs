@@ -131,16 +131,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An object.
+    /// An object. An empty list is one too.
     pub(crate) fn object(self, name: &str) -> Result<Option<&'a Object>, Refusal> {
+        static EMPTY: Object = Object::new();
         match self.get(name) {
             None => Ok(None),
             Some(Json::Object(members)) => Ok(Some(members)),
-            Some(other) => Err(Refusal::bad_request(format!(
-                "error converting input for field {name:?}: '' expected a map, got '{}'",
-                other.go_kind()
-            ))),
+            Some(Json::Array(items)) if items.is_empty() => Ok(Some(&EMPTY)),
+            Some(other) => Err(unconvertible(name, &format!("'' expected a map, got '{}'", other.go_kind()))),
         }
+    }
+
+    /// Is the member there, be it as `null`?
+    pub(crate) fn mentions(self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// An object of strings.
@@ -150,6 +154,10 @@ impl<'a> Fields<'a> {
             .map(|members| members.iter().map(|(name, value)| (name.clone(), plain(value))).collect()))
     }
 }
+
+/// How Vault begins a complaint about a field, except where it has looked at the fields before, to see whether the
+/// write would be an update.
+pub(super) const VALIDATION: &str = "Field validation failed: ";
 
 /// `true` and its Go spellings.
 pub(crate) fn go_bool(text: &str) -> Option<bool> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answer::{Answer, Form, Leased, NewLease, Refusal, Reply};
 use super::engine::{Call, Caller};
+use super::fields::VALIDATION;
 use super::leases::{Lease, MAX_LEASES};
 use super::mounts::Mount;
 use super::request::{Operation, Request};
@@ -50,8 +51,8 @@ impl Core {
         if is_login {
             let route = route?;
             let call = Call::new(self, request, &route.mount, below(&route.rest, request.operation), None);
-            let answer = warned(&call, route.mount.engine.handle(&call).await)?;
-            return Ok((answer, ""));
+            let reply = route.mount.engine.handle(&call).await.map_err(Refusal::plain);
+            return Ok((warned(&call, reply)?, ""));
         }
         let caller = self.authenticate(request)?;
         let outcome = self.authorised(request, &caller, route).await;
@@ -72,16 +73,23 @@ impl Core {
             }
         };
         let Route { mount, rest } = route;
+        let mut exists = None;
         if request.operation.is_write() {
             let call = Call::new(self, request, &mount, below(&rest, request.operation), Some(caller));
-            let exists = mount.engine.exists(&call);
+            exists = mount.engine.exists(&call);
             request.operation = if exists == Some(false) { Operation::Create } else { Operation::Update };
         }
         if !caller.allows(request) || (mount.engine.needs_sudo(&rest) && !caller.has_sudo(request)) {
             return Err(Refusal::permission_denied());
         }
         let call = Call::new(self, request, &mount, below(&rest, request.operation), Some(caller));
-        let mut answer = warned(&call, mount.engine.handle(&call).await)?;
+        let reply = mount.engine.handle(&call).await;
+        let reply = if exists.is_some() {
+            reply.map_err(|refusal| refusal.without_prefix(VALIDATION))
+        } else {
+            reply
+        };
+        let mut answer = warned(&call, reply)?;
         if let Some(lease) = answer.lease.take() {
             self.register_lease(&call, &mut answer, lease).await?;
         }
@@ -154,9 +162,7 @@ impl Core {
         if state.tokens.live(&caller.token.id, now).is_none() && caller.token.uses_left != 1 {
             return Err(Refusal::invalid_token());
         }
-        if state.leases.len() >= MAX_LEASES {
-            return Err(Refusal::new(500, "internal error: too many leases"));
-        }
+        Refusal::unless_room(state.leases.len(), MAX_LEASES, "leases")?;
         let request = call.request;
         let suffix = state.namespaces.get(&request.namespace).filter(|_| !request.namespace.is_empty());
         let suffix = suffix.map(|namespace| format!(".{}", namespace.id)).unwrap_or_default();
@@ -215,7 +221,10 @@ impl Core {
         if !matches!(path, "lookup" | "unwrap" | "rewrap") {
             return Ok(());
         }
-        let token = wrapping::token_of(request);
+        let token = wrapping::token_of(request).filter(|token| !token.is_empty());
+        if token.is_none() {
+            return Err(Refusal::new(403, "error validating wrapping token: token is empty"));
+        }
         let state = self.state.lock();
         let known = token.and_then(|token| state.tokens.live(&token, self.clock.now()));
         if known.is_some_and(super::tokens::Token::is_wrapping) {

@@ -1,6 +1,6 @@
 //! The leases of dynamic secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::deadlines::Deadlines;
@@ -14,7 +14,7 @@ pub(crate) const MAX_LEASES: usize = 100_000;
 /// After this many failures Vault calls a lease irrevocable and stops trying; so does this server, until shutdown.
 const MAX_ATTEMPTS: u32 = 6;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Lease {
     pub(crate) id: String,
     /// The path of its namespace.
@@ -73,9 +73,10 @@ impl Lease {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Leases {
     by_id: BTreeMap<String, Lease>,
+    by_token: HashMap<String, BTreeSet<String>>,
     deadlines: Deadlines<String>,
 }
 
@@ -86,6 +87,7 @@ impl Leases {
 
     pub(crate) fn insert(&mut self, lease: Lease) {
         self.deadlines.set(&lease.id, Some(lease.expires));
+        self.by_token.entry(lease.token.clone()).or_default().insert(lease.id.clone());
         self.by_id.insert(lease.id.clone(), lease);
     }
 
@@ -112,7 +114,21 @@ impl Leases {
 
     pub(crate) fn revoked(&mut self, id: &str) {
         self.deadlines.set(&id.to_owned(), None);
-        self.by_id.remove(id);
+        let Some(lease) = self.by_id.remove(id) else { return };
+        if let Some(ids) = self.by_token.get_mut(&lease.token) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_token.remove(&lease.token);
+            }
+        }
+    }
+
+    /// As if revocation had never been tried: what happens when the one who asked for it waits for the outcome.
+    pub(crate) fn restore(&mut self, id: &str) {
+        if let Some(lease) = self.by_id.get_mut(id) {
+            lease.stage = Stage::Live;
+            self.deadlines.set(&lease.id, Some(lease.expires));
+        }
     }
 
     /// Schedules another attempt. `false`: it has been tried often enough, the lease is irrevocable.
@@ -143,11 +159,14 @@ impl Leases {
     }
 
     pub(crate) fn ids_of_tokens(&self, tokens: &[String]) -> Vec<String> {
-        self.by_id
-            .values()
-            .filter(|lease| tokens.contains(&lease.token))
-            .map(|lease| lease.id.clone())
-            .collect()
+        tokens.iter().filter_map(|token| self.by_token.get(token)).flatten().cloned().collect()
+    }
+
+    /// Takes revocations over whose makers are gone: at shutdown.
+    pub(crate) fn take_over(&mut self) {
+        for lease in self.by_id.values_mut() {
+            lease.stage = Stage::Failed;
+        }
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {

@@ -27,6 +27,7 @@ use crate::{policy, random};
 
 pub(crate) use answer::{Answer, Form, Leased, NewLease, Refusal, Reply};
 pub(crate) use engine::{BoxFuture, Call, Caller, Engine};
+pub(crate) use expiry::OnFailure;
 pub(crate) use fields::{Fields, go_bool};
 pub(crate) use leases::Leases;
 pub(crate) use mounts::{Mount, MountTable};
@@ -39,6 +40,10 @@ pub(crate) use written::Written;
 
 /// The Vault whose answers these are.
 pub(crate) const VERSION: &str = "1.21.0";
+
+/// Of anything that has a name (secrets, roles, users, policies, mounts), how many there may be per mount or
+/// namespace.
+pub(crate) const MAX_ENTRIES: usize = 100_000;
 
 /// Everything but the engines' own contents.
 pub(crate) struct State {
@@ -135,7 +140,7 @@ impl Core {
 }
 
 /// What an auth method knows about somebody who has proved who they are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Login {
     pub(crate) policies: Vec<String>,
     pub(crate) no_default_policy: bool,

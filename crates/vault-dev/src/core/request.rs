@@ -26,7 +26,7 @@ impl Operation {
 }
 
 /// A request as it enters the core.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) id: String,
     pub(crate) operation: Operation,

@@ -1,6 +1,6 @@
 //! The tokens: who they are, when they end, and what ends with them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::answer::{Auth, Refusal};
@@ -12,7 +12,7 @@ use crate::random;
 /// More tokens than any test makes; a runaway login loop gets errors instead of all memory.
 const MAX_TOKENS: usize = 200_000;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) id: String,
     /// Empty for batch tokens.
@@ -44,7 +44,7 @@ pub(crate) struct Token {
 }
 
 /// A wrapped answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Wrapped {
     pub(crate) body: String,
     pub(crate) creation_path: String,
@@ -52,7 +52,7 @@ pub(crate) struct Wrapped {
 }
 
 /// A token to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct NewToken {
     pub(crate) id: Option<String>,
     pub(crate) namespace: String,
@@ -101,18 +101,17 @@ impl Token {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Tokens {
     by_id: HashMap<String, Token>,
     by_accessor: HashMap<String, String>,
+    children: HashMap<String, HashSet<String>>,
     deadlines: Deadlines<String>,
 }
 
 impl Tokens {
     pub(crate) fn create(&mut self, new: NewToken, now: Timestamp) -> Result<Token, Refusal> {
-        if self.by_id.len() >= MAX_TOKENS {
-            return Err(Refusal::new(500, "internal error: too many tokens"));
-        }
+        Refusal::unless_room(self.by_id.len(), MAX_TOKENS, "tokens")?;
         let id = match new.id {
             Some(id) if self.by_id.contains_key(&id) => {
                 return Err(Refusal::bad_request("cannot create a token with a duplicate ID"));
@@ -147,6 +146,9 @@ impl Tokens {
         if !token.accessor.is_empty() {
             self.by_accessor.insert(token.accessor.clone(), token.id.clone());
         }
+        if let Some(parent) = &token.parent {
+            self.children.entry(parent.clone()).or_default().insert(token.id.clone());
+        }
         self.deadlines.set(&token.id, token.expires);
         self.by_id.insert(token.id.clone(), token.clone());
         Ok(token)
@@ -159,6 +161,12 @@ impl Tokens {
 
     pub(crate) fn by_accessor(&self, accessor: &str, now: Timestamp) -> Option<&Token> {
         self.live(self.by_accessor.get(accessor)?, now)
+    }
+
+    /// The token that is listed under this lease id.
+    pub(crate) fn by_lease_id(&self, lease_id: &str, now: Timestamp) -> Option<&Token> {
+        let (_, tail) = lease_id.rsplit_once("/h")?;
+        self.by_accessor(tail, now).filter(|token| token.lease_id() == lease_id)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Token> {
@@ -218,14 +226,15 @@ impl Tokens {
             let Some(token) = self.by_id.remove(&id) else { continue };
             self.by_accessor.remove(&token.accessor);
             self.deadlines.set(&id, None);
-            let children =
-                self.by_id.values_mut().filter(|child| child.parent.as_deref() == Some(id.as_str()));
-            for child in children {
-                if spare_children {
+            if let Some(siblings) = token.parent.and_then(|parent| self.children.get_mut(&parent)) {
+                siblings.remove(&id);
+            }
+            for child in self.children.remove(&id).unwrap_or_default() {
+                if !spare_children {
+                    doomed.push(child);
+                } else if let Some(child) = self.by_id.get_mut(&child) {
                     child.parent = None;
                     child.orphan = true;
-                } else {
-                    doomed.push(child.id.clone());
                 }
             }
             gone.push(id);

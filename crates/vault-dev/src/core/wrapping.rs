@@ -31,12 +31,15 @@ impl Core {
         mount_type: &'static str,
         ttl: Duration,
     ) -> Result<WrapInfo, Refusal> {
-        let body = Written::answer(request, answer, mount_type).body;
+        let written = Written::to_be_wrapped(request, answer, mount_type);
+        if written.status == 404 {
+            return Err(Refusal::new(404, "unsupported path"));
+        }
         let wrapped_accessor = answer.auth.as_ref().map(|auth| auth.accessor.clone()).or_else(|| {
             let accessor = answer.data.as_ref()?.get("secret_id_accessor")?;
             accessor.as_str().map(str::to_owned)
         });
-        let wrapped = Wrapped { body, creation_path: request.path.clone(), ttl };
+        let wrapped = Wrapped { body: written.body, creation_path: request.path.clone(), ttl };
         self.wrapping_token(&request.namespace, wrapped, wrapped_accessor.unwrap_or_default())
     }
 

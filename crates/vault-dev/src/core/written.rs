@@ -7,7 +7,7 @@ use super::request::{Operation, Request};
 use crate::json::{Json, Object, encode, object};
 
 /// Status and body of an HTTP answer. An empty body goes with 204, and with HEAD.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Written {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -25,6 +25,9 @@ const DATA_AT_THE_TOP: &[&str] = &[
     "sys/wrapping/wrap",
 ];
 
+/// The same, for everything below.
+const AND_BELOW: &[&str] = &["sys/auth/", "sys/mounts/", "sys/policy/"];
+
 impl Written {
     pub(crate) fn refusal(refusal: &Refusal) -> Self {
         Self::errors(refusal.status, &refusal.errors)
@@ -37,6 +40,15 @@ impl Written {
     }
 
     pub(super) fn answer(request: &Request, answer: &Answer, mount_type: &str) -> Self {
+        Self::in_form(request, answer, mount_type, repeats_data(&request.path))
+    }
+
+    /// An answer as it is kept behind a wrapping token.
+    pub(super) fn to_be_wrapped(request: &Request, answer: &Answer, mount_type: &str) -> Self {
+        Self::in_form(request, answer, mount_type, false)
+    }
+
+    fn in_form(request: &Request, answer: &Answer, mount_type: &str, repeat: bool) -> Self {
         let is_read = matches!(request.operation, Operation::Read | Operation::List);
         match &answer.form {
             Form::Bare(status) => {
@@ -45,7 +57,9 @@ impl Written {
             }
             Form::Verbatim(body) => Self { status: 200, body: body.clone() },
             Form::Empty(status) => Self { status: *status, body: String::new() },
-            Form::EnvelopeWithStatus(status) => Self { status: *status, body: envelope(request, answer, "") },
+            Form::EnvelopeWithStatus(status) => {
+                Self { status: *status, body: envelope(request, answer, "", repeat) }
+            }
             Form::Envelope if answer.is_nothing() && is_read => Self::refusal(&Refusal::not_found()),
             Form::Envelope if answer.is_nothing() => Self { status: 204, body: String::new() },
             Form::Envelope if request.operation == Operation::List && has_no_keys(answer) => {
@@ -53,7 +67,7 @@ impl Written {
             }
             Form::Envelope => {
                 let mount_type = if answer.wrap_info.is_some() { "" } else { mount_type };
-                Self { status: 200, body: envelope(request, answer, mount_type) }
+                Self { status: 200, body: envelope(request, answer, mount_type, repeat) }
             }
         }
     }
@@ -65,13 +79,13 @@ fn has_no_keys(answer: &Answer) -> bool {
 }
 
 /// Vault's envelope, its members in Vault's order.
-fn envelope(request: &Request, answer: &Answer, mount_type: &str) -> String {
+fn envelope(request: &Request, answer: &Answer, mount_type: &str, repeat: bool) -> String {
     let mut out = String::from("{");
     let mut member = |name: &str, value: &Json| {
         let comma = if out.len() > 1 { "," } else { "" };
         let _ = write!(out, "{comma}\"{name}\":{}", encode(value));
     };
-    if let Some(data) = answer.data.as_ref().filter(|_| repeats_data(&request.path)) {
+    if let Some(data) = answer.data.as_ref().filter(|_| repeat) {
         for (name, value) in data {
             member(name, value);
         }
@@ -93,9 +107,7 @@ fn envelope(request: &Request, answer: &Answer, mount_type: &str) -> String {
 }
 
 fn repeats_data(path: &str) -> bool {
-    DATA_AT_THE_TOP
-        .iter()
-        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    DATA_AT_THE_TOP.contains(&path) || AND_BELOW.iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn auth(auth: &Auth) -> Json {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::Mutex;
 
 use super::folders;
-use crate::core::{Answer, BoxFuture, Call, Engine, Operation, Refusal, Reply};
+use crate::core::{Answer, BoxFuture, Call, Engine, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::json::Object;
 
 #[derive(Default)]
@@ -32,10 +32,12 @@ impl Cubbyhole {
     fn answer(&self, call: &Call<'_>) -> Reply {
         let caller = call.caller.ok_or_else(Refusal::missing_token)?;
         if caller.token.batch {
-            return Err(Refusal::multi(
-                403,
+            return Err(Refusal::bad_request(
                 "cubbyhole operations are only supported by \"service\" type tokens",
             ));
+        }
+        if call.path.is_empty() && call.operation() != Operation::List {
+            return Err(Refusal::multi(500, "missing path"));
         }
         let mut holes = self.by_token.lock();
         let id = &caller.token.id;
@@ -51,7 +53,9 @@ impl Cubbyhole {
                 if call.request.data.is_empty() {
                     return Err(Refusal::multi(500, "missing data fields"));
                 }
-                holes.entry(id.clone()).or_default().insert(call.path.to_owned(), call.request.data.clone());
+                let hole = holes.entry(id.clone()).or_default();
+                Refusal::unless_room(hole.len(), MAX_ENTRIES, "secrets")?;
+                hole.insert(call.path.to_owned(), call.request.data.clone());
                 Ok(Answer::nothing())
             }
             Operation::Delete => {

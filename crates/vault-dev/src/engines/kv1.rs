@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use super::folders;
-use crate::core::{Answer, BoxFuture, Call, Engine, Leased, Operation, Refusal, Reply};
+use crate::core::{Answer, BoxFuture, Call, Engine, Leased, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::go_duration;
 use crate::json::{Json, Object};
 
@@ -39,6 +39,7 @@ impl Kv1 {
                 if call.request.data.is_empty() {
                     return Err(Refusal::bad_request("missing data fields"));
                 }
+                Refusal::unless_room(secrets.len(), MAX_ENTRIES, "secrets")?;
                 secrets.insert(call.path.to_owned(), call.request.data.clone());
                 Ok(Answer::nothing())
             }

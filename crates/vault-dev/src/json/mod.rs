@@ -121,6 +121,9 @@ impl<T: Into<Json>> From<Option<T>> for Json {
     }
 }
 
+#[cfg(test)]
+mod properties;
+
 /// `object! { "name" => value, … }`: an [`Object`] of anything that turns into [`Json`].
 macro_rules! object {
     ($($name:expr => $value:expr),* $(,)?) => {

@@ -45,11 +45,16 @@ fn of_raw(raw: &RawValue, depth: usize) -> Result<Json, Malformed> {
 
 fn explain(text: &[u8], error: &serde_json::Error) -> Malformed {
     if error.is_eof() {
-        return Malformed("unexpected EOF".to_owned());
+        return Malformed("malformed JSON, unclosed containers".to_owned());
     }
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let byte = line.get(error.column().saturating_sub(1)).copied().unwrap_or(b' ');
-    Malformed(format!("invalid character {:?} looking for beginning of value", char::from(byte)))
+    let place = if error.to_string().starts_with("trailing characters") {
+        "after top-level value"
+    } else {
+        "looking for beginning of value"
+    };
+    Malformed(format!("invalid character {:?} {place}", char::from(byte)))
 }
 
 #[cfg(test)]
@@ -72,7 +77,7 @@ mod tests {
     #[test]
     fn go_words() {
         assert_eq!(parse(b"{bad").unwrap_err().0, "invalid character 'b' looking for beginning of value");
-        assert_eq!(parse(b"{\"a\":").unwrap_err().0, "unexpected EOF");
+        assert_eq!(parse(b"{\"a\":").unwrap_err().0, "malformed JSON, unclosed containers");
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>, String> {
     let items = parser.items(MAX_DEPTH)?;
     match parser.peek() {
         None => Ok(items),
-        Some(byte) => Err(parser.complaint(&format!("unexpected {:?}", char::from(byte)))),
+        Some(byte) => {
+            let expected = "expected: IDENT | STRING | ASSIGN | LBRACE got:";
+            Err(parser.complaint(&format!("{expected} {}", token(byte))))
+        }
     }
 }
 
@@ -95,9 +98,7 @@ impl Parser<'_> {
                 }
                 Some(byte) if is_word(byte) => keys.push(self.word()),
                 Some(byte) => {
-                    return Err(
-                        self.complaint(&format!("expected: IDENT | STRING got: {:?}", char::from(byte)))
-                    );
+                    return Err(self.complaint(&format!("expected: IDENT | STRING got: {}", token(byte))));
                 }
                 None => {
                     return Err(
@@ -120,7 +121,7 @@ impl Parser<'_> {
                 word if word.parse::<f64>().is_ok() => Value::Number(word.to_owned()),
                 word => return Err(self.complaint(&format!("Unknown token: IDENT {word}"))),
             }),
-            Some(byte) => Err(self.complaint(&format!("Unknown token: {:?}", char::from(byte)))),
+            Some(byte) => Err(self.complaint(&format!("Unknown token: {}", token(byte)))),
             None => Err(self.complaint("Unknown token: EOF")),
         }
     }
@@ -149,6 +150,11 @@ impl Parser<'_> {
                     return Ok(Value::List(values));
                 }
                 Some(b',') => self.take(),
+                Some(byte @ (b'}' | b'=' | b':')) => {
+                    let what =
+                        format!("error parsing list, expected comma or list end, got: {}", token(byte));
+                    return Err(self.complaint(&what));
+                }
                 Some(_) => values.push(self.value(depth)?),
             }
         }
@@ -258,6 +264,18 @@ impl Parser<'_> {
         // HCL counts the end of the text as a character of its own.
         let column = self.at - self.line_start + if self.at >= self.text.len() { 2 } else { 1 };
         format!("At {}:{column}: {what}", self.line)
+    }
+}
+
+/// HCL's name for a token.
+fn token(byte: u8) -> String {
+    match byte {
+        b'{' => "LBRACE".to_owned(),
+        b'}' => "RBRACE".to_owned(),
+        b'[' => "LBRACK".to_owned(),
+        b']' => "RBRACK".to_owned(),
+        b'=' => "ASSIGN".to_owned(),
+        other => format!("{:?}", char::from(other)),
     }
 }
 

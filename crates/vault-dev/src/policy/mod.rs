@@ -9,7 +9,7 @@ pub(crate) use acl::{Acl, Attempt};
 pub(crate) use capabilities::Capabilities;
 pub(crate) use rules::Policy;
 
-/// The policy every token has unless it asks not to: a token may look after itself. Vault's own, minus the
+/// The policy every token has unless it asks not to: a token may look after itself. It grants what Vault's grants, minus the
 /// parts about features that this server does not have.
 pub(crate) const DEFAULT: &str = include_str!("default.hcl");
 
@@ -23,6 +23,9 @@ path "sys/wrapping/unwrap" {
     capabilities = ["update"]
 }
 "#;
+
+#[cfg(test)]
+mod properties;
 
 /// Lower-case, sorted, without doubles: how Vault keeps a token's policies.
 pub(crate) fn sanitize(names: &[String], add_default: bool) -> Vec<String> {

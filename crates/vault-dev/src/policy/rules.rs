@@ -87,7 +87,7 @@ fn blocks(item: &Item, rules: &mut Vec<Rule>) -> Result<(), String> {
                 blocks(&Item { keys: item.keys.clone(), value: value.clone(), line: item.line }, rules)?;
             }
         }
-        _ => return Err("a path needs a block".to_owned()),
+        _ => return Err("path \"path\": cannot check HCL keys of type *ast.LiteralType".to_owned()),
     }
     Ok(())
 }
@@ -108,6 +108,9 @@ fn rule(path: &str, members: &[Item]) -> Result<Rule, String> {
         match key {
             "policy" => grants.capabilities.add_all(Capabilities::of_old_policy(&path, &texts(value))?),
             "capabilities" => {
+                if !matches!(value, Value::List(_)) {
+                    return Err(format!("path {path:?}: unknown slice type: *ast.LiteralType"));
+                }
                 for name in texts(value) {
                     grants.capabilities.add_all(
                         Capabilities::named(&name)

@@ -16,13 +16,12 @@ pub(super) fn handle(call: &Call<'_>, endpoint: &str) -> Reply {
     let acl = subject(call, endpoint)?;
     let mut data = Object::new();
     for path in &paths {
-        let path = path.trim_start_matches('/');
-        let full = format!("{}{path}", call.request.namespace);
+        let full = format!("{}{}", call.request.namespace, path.trim_start_matches('/'));
         let names = acl.capabilities(&full).map_or(vec!["root"], crate::policy::Capabilities::names);
-        data.insert(path.to_owned(), Json::from(names));
+        data.insert(path.clone(), Json::from(names));
     }
     if let [path] = paths.as_slice()
-        && let Some(names) = data.get(path.trim_start_matches('/')).cloned()
+        && let Some(names) = data.get(path).cloned()
     {
         data.insert("capabilities".to_owned(), names);
     }
@@ -36,7 +35,10 @@ fn subject(call: &Call<'_>, endpoint: &str) -> Result<Acl, Refusal> {
     let token = match endpoint {
         "capabilities" => {
             let id = fields.text("token")?;
-            state.tokens.live(&id, now).ok_or_else(|| Refusal::bad_request("invalid token"))?
+            if id.is_empty() {
+                return Err(Refusal::multi(500, "no token found"));
+            }
+            state.tokens.live(&id, now).ok_or_else(|| Refusal::multi(400, "invalid token"))?
         }
         "capabilities-accessor" => {
             let accessor = fields.text("accessor")?;

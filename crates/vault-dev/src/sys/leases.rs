@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::{after, rfc3339, seconds_until};
-use crate::core::{Answer, Call, Leased, Operation, Refusal, Reply};
+use crate::core::{Answer, Call, Leased, OnFailure, Operation, Refusal, Reply};
 use crate::json::object;
 
 pub(super) async fn handle(call: &Call<'_>, rest: &str) -> Reply {
@@ -44,7 +44,7 @@ fn lookup(call: &Call<'_>) -> Reply {
             "ttl" => seconds_until(now, lease.expires),
         }));
     }
-    let token = state.tokens.all().find(|token| token.lease_id() == id && !token.batch);
+    let token = state.tokens.by_lease_id(&id, now);
     let token = token.ok_or_else(|| Refusal::bad_request("invalid lease"))?;
     Ok(Answer::data(object! {
         "id" => id,
@@ -61,10 +61,7 @@ fn list(call: &Call<'_>, prefix: &str) -> Answer {
     let prefix = if prefix.is_empty() { String::new() } else { format!("{}/", prefix.trim_end_matches('/')) };
     let state = call.core.state.lock();
     let namespace = &call.request.namespace;
-    let tokens = state
-        .tokens
-        .all()
-        .filter(|token| token.namespace == *namespace && token.expires.is_some() && !token.batch);
+    let tokens = state.tokens.all().filter(|token| token.namespace == *namespace && !token.batch);
     let ids = state
         .leases
         .ids_under(namespace, &prefix)
@@ -90,7 +87,7 @@ async fn renew(call: &Call<'_>, in_path: &str) -> Reply {
         let Some(lease) =
             state.leases.live(&id, now).filter(|lease| lease.namespace == call.request.namespace)
         else {
-            let is_token = state.tokens.all().any(|token| token.lease_id() == id);
+            let is_token = state.tokens.by_lease_id(&id, now).is_some();
             return Err(Refusal::bad_request(if is_token {
                 "tokens cannot be renewed through this endpoint"
             } else {
@@ -105,7 +102,9 @@ async fn renew(call: &Call<'_>, in_path: &str) -> Reply {
     let (ttl, warnings) = lease.limits.ttl(increment, lease.issued, now).map_err(Refusal::bad_request)?;
     if let Some(engine) = engine {
         let expires = after(now, ttl);
-        engine.renew(&lease.internal, expires).await.map_err(|complaint| Refusal::multi(500, &complaint))?;
+        engine.renew(&lease.internal, expires).await.map_err(|complaint| {
+            Refusal::bad_request(format!("failed to renew entry: {NIL} err: {complaint}"))
+        })?;
     }
     let mut state = call.core.state.lock();
     if state.leases.live(&id, now).is_none() {
@@ -127,10 +126,10 @@ async fn revoke(call: &Call<'_>, in_path: &str) -> Reply {
         let state = call.core.state.lock();
         let owned =
             state.leases.live(&id, call.now()).filter(|lease| lease.namespace == call.request.namespace);
-        let token = state.tokens.all().find(|token| token.lease_id() == id).map(|token| token.id.clone());
+        let token = state.tokens.by_lease_id(&id, call.now()).map(|token| token.id.clone());
         (owned.map(|lease| lease.id.clone()).into_iter().collect(), token.into_iter().collect())
     };
-    end(call, leases, tokens, wait).await
+    end(call, leases, tokens, wait, false).await
 }
 
 async fn revoke_prefix(call: &Call<'_>, prefix: &str, endpoint: &str) -> Reply {
@@ -151,23 +150,33 @@ async fn revoke_prefix(call: &Call<'_>, prefix: &str, endpoint: &str) -> Reply {
     };
     if endpoint == "revoke-force" {
         // Whatever the engine says: the leases are gone.
-        let outcome = end(call, leases.clone(), tokens, true).await;
+        let outcome = end(call, leases.clone(), tokens, true, true).await;
         let mut state = call.core.state.lock();
         for id in &leases {
             state.leases.revoked(id);
         }
         return outcome.or(Ok(Answer::nothing()));
     }
-    end(call, leases, tokens, wait).await
+    end(call, leases, tokens, wait, true).await
 }
 
-async fn end(call: &Call<'_>, leases: Vec<String>, tokens: Vec<String>, wait: bool) -> Reply {
+/// Go's way to print the answer that an engine did not give; Vault shows it.
+const NIL: &str = "resp: (*logical.Response)(nil)";
+
+async fn end(
+    call: &Call<'_>,
+    leases: Vec<String>,
+    tokens: Vec<String>,
+    wait: bool,
+    by_prefix: bool,
+) -> Reply {
+    let count = leases.len();
     let core = std::sync::Arc::clone(call.core);
     let work = tokio::spawn(async move {
         for token in tokens {
             core.revoke_token(&token, false).await;
         }
-        core.revoke_leases(leases).await
+        core.revoke_leases(leases, if wait { OnFailure::Restore } else { OnFailure::Retry }).await
     });
     if !wait {
         // The work goes on by itself; the timer repeats what fails.
@@ -176,6 +185,13 @@ async fn end(call: &Call<'_>, leases: Vec<String>, tokens: Vec<String>, wait: bo
     }
     match work.await.unwrap_or_default().first() {
         None => Ok(Answer::nothing()),
-        Some((id, complaint)) => Err(Refusal::bad_request(format!("failed to revoke {id:?}: {complaint}"))),
+        Some((id, complaint)) => {
+            let one = if count > 1 || by_prefix {
+                format!("failed to revoke {id:?} (1 / {count}): ")
+            } else {
+                String::new()
+            };
+            Err(Refusal::bad_request(format!("{one}failed to revoke entry: {NIL} err: {complaint}")))
+        }
     }
 }

@@ -5,6 +5,7 @@ mod leases;
 mod mounts;
 mod namespaces;
 mod policies;
+mod remount;
 mod status;
 mod tune;
 mod ui;
@@ -40,6 +41,7 @@ impl Engine for Sys {
                 "renew" | "revoke" | "revoke-prefix" | "revoke-force" => {
                     leases::handle(call, call.path).await
                 }
+                "remount" => remount::handle(call, rest).await,
                 "wrapping" => wrapping::handle(call, rest),
                 "namespaces" => namespaces::handle(call, rest),
                 _ => Err(Refusal::unsupported_path()),

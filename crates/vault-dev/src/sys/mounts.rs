@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::tune;
 use crate::auth::{AppRole, Userpass};
-use crate::core::{Answer, Call, Engine, Fields, Mount, MountTable, Namespace, Operation, Refusal, Reply};
+use crate::core::{
+    Answer, Call, Engine, Fields, Mount, MountTable, Namespace, OnFailure, Operation, Refusal, Reply,
+};
 use crate::engines::{Database, Kv1, Kv2};
 use crate::json::{Json, Object};
 
@@ -21,6 +23,9 @@ fn catalog(kind: &str, version: Option<&str>, is_auth: bool) -> Option<(&'static
     })
 }
 
+/// A request looks at all of them to find its own.
+const MAX_MOUNTS: usize = 1000;
+
 pub(super) async fn handle(call: &Call<'_>, is_auth: bool, rest: &str) -> Reply {
     let rest = rest.trim_end_matches('/');
     if let Some(path) = rest.strip_suffix("/tune") {
@@ -29,6 +34,7 @@ pub(super) async fn handle(call: &Call<'_>, is_auth: bool, rest: &str) -> Reply 
     let path = format!("{rest}/");
     match (rest, call.operation()) {
         ("", Operation::Read) => Ok(list(call, is_auth)),
+        ("", Operation::List) => Err(Refusal::unsupported_path()),
         ("", _) => Err(Refusal::unsupported_operation()),
         (_, Operation::Read) => read(call, is_auth, &path),
         (_, Operation::Create | Operation::Update) => enable(call, is_auth, &path),
@@ -87,6 +93,9 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     {
         return Err(Refusal::bad_request(format!("cannot mount {path:?}")));
     }
+    if kind == "kv" && version.is_some_and(|version| !matches!(version, "1" | "2")) {
+        return Err(Refusal::bad_request("nil backend of type \"kv\" returned from factory"));
+    }
     let (name, engine) = catalog(&kind, version, is_auth)
         .ok_or_else(|| Refusal::bad_request(format!("plugin not found in the catalog: {kind}")))?;
     let mut mount = Mount::new(path, name, is_auth, engine);
@@ -96,13 +105,16 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
         mount.options.get_or_insert_default().insert("version".to_owned(), "2".to_owned());
     }
     if let Some(config) = fields.object("config")? {
-        tune::apply(&mut mount, Fields::of(config))?;
+        let too_long = |_| Refusal::bad_request("given default lease TTL greater than given max lease TTL");
+        tune::ttls(&mut mount, Fields::of(config))?;
+        tune::check(&mount).map_err(too_long)?;
     }
     let mut state = call.core.state.lock();
     let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) else {
         return Err(Refusal::not_found());
     };
     let table = table_mut(namespace, is_auth);
+    Refusal::unless_room(table.iter().count(), MAX_MOUNTS, "mounts")?;
     if let Some(other) = table.in_the_way_of(path) {
         return Err(Refusal::bad_request(format!("path is already in use at {}", other.path)));
     }
@@ -135,7 +147,7 @@ async fn disable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     for token in tokens {
         call.core.revoke_token(&token, false).await;
     }
-    if let Some((_, complaint)) = call.core.revoke_leases(leases).await.first() {
+    if let Some((_, complaint)) = call.core.revoke_leases(leases, OnFailure::Restore).await.first() {
         return Err(Refusal::bad_request(format!("failed to revoke leases of {path:?}: {complaint}")));
     }
     let mut state = call.core.state.lock();

@@ -3,6 +3,9 @@
 use crate::core::{Answer, Call, Operation, Refusal, Reply};
 use crate::json::{Json, Object, object};
 
+/// Each has mounts and policies of its own.
+const MAX_NAMESPACES: usize = 1000;
+
 pub(super) fn handle(call: &Call<'_>, name: &str) -> Reply {
     let name = name.trim_end_matches('/');
     match (name, call.operation()) {
@@ -41,6 +44,7 @@ fn create(call: &Call<'_>, name: &str) -> Reply {
     }
     let path = full(call, &format!("{name}/"));
     let mut state = call.core.state.lock();
+    Refusal::unless_room(state.namespaces.iter().count(), MAX_NAMESPACES, "namespaces")?;
     let namespace = state.namespaces.create(&path);
     namespace.custom_metadata = metadata;
     Ok(Answer::data(describe(&path, namespace)))

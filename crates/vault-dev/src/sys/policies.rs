@@ -1,6 +1,6 @@
 //! `sys/policies/acl` and the older `sys/policy`.
 
-use crate::core::{Answer, Call, Operation, Refusal, Reply};
+use crate::core::{Answer, Call, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::json::{Json, object};
 use crate::policy::Policy;
 
@@ -19,7 +19,7 @@ pub(super) fn handle(call: &Call<'_>, name: &str, style: Style) -> Reply {
         ("", Operation::Read) if style == Style::Old => Ok(list(call, style)),
         ("", _) => Err(Refusal::unsupported_operation()),
         (_, Operation::Read) => Ok(read(call, &name.to_lowercase(), style)),
-        (_, Operation::Create | Operation::Update) => write(call, name),
+        (_, Operation::Create | Operation::Update) => write(call, name, style),
         (_, Operation::Delete) => delete(call, &name.to_lowercase()),
         _ => Err(Refusal::unsupported_operation()),
     }
@@ -54,7 +54,7 @@ fn read(call: &Call<'_>, name: &str, style: Style) -> Answer {
     Answer::data(object! { "name" => name, member => text })
 }
 
-fn write(call: &Call<'_>, name: &str) -> Reply {
+fn write(call: &Call<'_>, name: &str, style: Style) -> Reply {
     let fields = call.fields(&["name", "policy", "rules"]);
     let text = fields.string("policy")?.or(fields.string("rules")?).unwrap_or_default();
     if text.is_empty() {
@@ -66,15 +66,20 @@ fn write(call: &Call<'_>, name: &str) -> Reply {
         return Err(Refusal::bad_request(format!("cannot update {lower:?} policy")));
     }
     let policy = Policy::parse(&text).map_err(Refusal::bad_request)?;
-    let mut state = call.core.state.lock();
-    if let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) {
-        namespace.policies.insert(lower.clone(), policy);
+    {
+        let mut state = call.core.state.lock();
+        if let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) {
+            Refusal::unless_room(namespace.policies.len(), MAX_ENTRIES, "policies")?;
+            namespace.policies.insert(lower.clone(), policy);
+        }
     }
-    if lower == name {
-        Ok(Answer::nothing())
-    } else {
-        Ok(Answer::warning(format!("policy name was converted to {lower}")))
-    }
+    let answer = match fields.get("rules") {
+        Some(_) if style == Style::Old => {
+            Answer::warning("'rules' is deprecated, please use 'policy' instead")
+        }
+        _ => Answer::nothing(),
+    };
+    Ok(if lower == name { answer } else { answer.warn(format!("policy name was converted to {lower}")) })
 }
 
 /// A policy may come base64-encoded; HCL never looks like that, because of its spaces and quotes.

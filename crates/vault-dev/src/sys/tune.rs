@@ -17,7 +17,14 @@ fn find(call: &Call<'_>, is_auth: bool, path: &str) -> Result<Mount, Refusal> {
     let namespace = state.namespaces.get(&call.request.namespace);
     let mount = namespace.and_then(|namespace| table(namespace, is_auth).get(path));
     let mount = mount.map(|mount| Mount::clone(mount));
-    mount.ok_or_else(|| Refusal::bad_request(format!("tune of path {path:?} failed: no mount entry found")))
+    mount.ok_or_else(|| {
+        Refusal::bad_request(if call.operation() == Operation::Read {
+            let table = if is_auth { "auth/" } else { "" };
+            format!("cannot fetch sysview for path \"{table}{path}\"")
+        } else {
+            format!("tune of path {path:?} failed: no mount entry found")
+        })
+    })
 }
 
 fn read(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
@@ -40,7 +47,17 @@ fn read(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
 fn write(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     let mut mount = find(call, is_auth, path)?;
     let fields = call.request.fields();
-    apply(&mut mount, fields)?;
+    ttls(&mut mount, fields)?;
+    check(&mount)?;
+    for (name, value) in fields.string_map("options")?.unwrap_or_default() {
+        let options = mount.options.get_or_insert_default();
+        if name == "version" && options.get("version").map_or("1", String::as_str) != value {
+            return Err(Refusal::bad_request(
+                "this server does not change the version of a KV mount: make a new one",
+            ));
+        }
+        options.insert(name, value);
+    }
     if let Some(description) = fields.string("description")? {
         mount.description = description;
     }
@@ -52,27 +69,24 @@ fn write(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
 }
 
 /// The TTLs out of a tune request, or out of the `config` of an enable request.
-pub(super) fn apply(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal> {
-    let system = |text: Option<String>| text.as_deref() == Some("system");
-    for (name, is_max) in [("max_lease_ttl", true), ("default_lease_ttl", false)] {
-        let ttl = if system(fields.string(name)?) {
-            Some(std::time::Duration::ZERO)
-        } else {
-            fields.duration(name)?
-        };
-        match ttl {
-            Some(ttl) if is_max => mount.max_ttl = ttl,
-            Some(ttl) => mount.default_ttl = ttl,
-            None => {}
-        }
-    }
-    let (default_ttl, max_ttl) = (mount.default_ttl, mount.max_ttl());
-    if default_ttl > max_ttl {
-        return Err(Refusal::bad_request(format!(
-            "backend max lease TTL of {} would be less than backend default lease TTL of {}",
-            max_ttl.as_secs(),
-            default_ttl.as_secs()
-        )));
+pub(super) fn ttls(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal> {
+    let system = |name| Ok(fields.string(name)?.as_deref() == Some("system"));
+    for (name, into) in [("max_lease_ttl", &mut mount.max_ttl), ("default_lease_ttl", &mut mount.default_ttl)]
+    {
+        let ttl = if system(name)? { Some(std::time::Duration::ZERO) } else { fields.duration(name)? };
+        *into = ttl.unwrap_or(*into);
     }
     Ok(())
+}
+
+pub(super) fn check(mount: &Mount) -> Result<(), Refusal> {
+    let (default_ttl, max_ttl) = (mount.default_ttl, mount.max_ttl());
+    if default_ttl <= max_ttl {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!(
+        "backend max lease TTL of {} would be less than backend default lease TTL of {}",
+        max_ttl.as_secs(),
+        default_ttl.as_secs()
+    )))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::AppRole;
 use super::secret_id::SecretId;
 use crate::auth::token_params::{self, TokenParams};
-use crate::core::{Answer, Call, Operation, Refusal, Reply};
+use crate::core::{Answer, Call, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::json::{Json, object};
 use crate::random;
 
@@ -104,6 +104,7 @@ fn write(approle: &AppRole, call: &Call<'_>, name: &str) -> Reply {
     let known: Vec<&str> = token_params::NAMES.iter().chain(OWN_NAMES).copied().collect();
     let fields = call.fields(&known);
     let mut roles = approle.roles.lock();
+    Refusal::unless_room(roles.len(), MAX_ENTRIES, "roles")?;
     let new =
         || Role { id: random::uuid(), bind_secret_id: true, entity_id: random::uuid(), ..Role::default() };
     let mut role = roles.get(name).cloned().unwrap_or_else(new);

@@ -33,8 +33,12 @@ impl std::fmt::Debug for SecretId {
     }
 }
 
-fn existing<'a>(role: Option<&'a mut Role>, name: &str) -> Result<&'a mut Role, Refusal> {
-    role.ok_or_else(|| Refusal::new(404, format!("role {name:?} does not exist")))
+/// Vault answers a role that is not there in three ways, depending on the endpoint.
+fn existing<'a>(role: Option<&'a mut Role>, name: &str, status: u16) -> Result<&'a mut Role, Refusal> {
+    role.ok_or_else(|| {
+        let complaint = format!("role {name:?} does not exist");
+        if status == 500 { Refusal::multi(status, &complaint) } else { Refusal::new(status, complaint) }
+    })
 }
 
 /// Drops what has expired.
@@ -52,7 +56,7 @@ pub(super) fn generate(role: Option<&mut Role>, name: &str, call: &Call<'_>, cus
         "ttl",
         "num_uses",
     ]);
-    let role = existing(role, name)?;
+    let role = existing(role, name, 404)?;
     if !role.bind_secret_id {
         return Err(Refusal::bad_request("bind_secret_id is not set on the role"));
     }
@@ -62,9 +66,7 @@ pub(super) fn generate(role: Option<&mut Role>, name: &str, call: &Call<'_>, cus
     if secret_id.is_empty() {
         return Err(Refusal::bad_request("missing secret_id"));
     }
-    if role.secret_ids.len() >= MAX_SECRET_IDS {
-        return Err(Refusal::new(500, "internal error: too many secret ids"));
-    }
+    Refusal::unless_room(role.secret_ids.len(), MAX_SECRET_IDS, "secret ids")?;
     if role.secret_ids.values().any(|known| known.value == secret_id) {
         return Err(Refusal::multi(500, "failed to store secret_id: SecretID is already registered"));
     }
@@ -121,7 +123,7 @@ fn metadata(text: &str) -> Result<BTreeMap<String, String>, Refusal> {
 }
 
 pub(super) fn list(role: Option<&mut Role>, name: &str, now: Timestamp) -> Reply {
-    let role = existing(role, name)?;
+    let role = existing(role, name, 400)?;
     prune(role, now);
     Ok(Answer::keys(role.secret_ids.keys().cloned().collect()))
 }
@@ -131,7 +133,7 @@ pub(super) fn lookup(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> Re
     if secret_id.is_empty() {
         return Err(Refusal::bad_request("missing secret_id"));
     }
-    let role = existing(role, name)?;
+    let role = existing(role, name, 500)?;
     prune(role, call.now());
     let found = role.secret_ids.iter().find(|(_, known)| known.value == secret_id);
     Ok(found.map_or_else(Answer::nothing, |(accessor, secret)| Answer::data(describe(accessor, secret))))
@@ -155,7 +157,7 @@ fn describe(accessor: &str, secret: &SecretId) -> Object {
 
 pub(super) fn lookup_accessor(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> Reply {
     let accessor = accessor(call)?;
-    let role = existing(role, name)?;
+    let role = existing(role, name, 500)?;
     prune(role, call.now());
     match role.secret_ids.get(&accessor) {
         Some(secret) => Ok(Answer::data(describe(&accessor, secret))),
@@ -177,13 +179,13 @@ pub(super) fn destroy(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> R
     if secret_id.is_empty() {
         return Err(Refusal::bad_request("missing secret_id"));
     }
-    existing(role, name)?.secret_ids.retain(|_, known| known.value != secret_id);
+    existing(role, name, 500)?.secret_ids.retain(|_, known| known.value != secret_id);
     Ok(Answer::nothing())
 }
 
 pub(super) fn destroy_accessor(role: Option<&mut Role>, name: &str, call: &Call<'_>) -> Reply {
     let accessor = accessor(call)?;
-    match existing(role, name)?.secret_ids.remove(&accessor) {
+    match existing(role, name, 500)?.secret_ids.remove(&accessor) {
         Some(_) => Ok(Answer::nothing()),
         None => Err(Refusal::multi(500, &unknown_accessor(&accessor))),
     }

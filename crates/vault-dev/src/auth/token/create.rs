@@ -62,7 +62,7 @@ pub(super) fn create(call: &Call<'_>, caller: &Caller, orphan: bool) -> Reply {
         entity_id: if orphan { String::new() } else { parent.entity_id.clone() },
         ttl: lifetime.ttl,
         limits: lifetime.limits,
-        num_uses: fields.count("num_uses")?.unwrap_or(0),
+        num_uses: num_uses(fields)?,
         renewable: fields.boolean("renewable")?.unwrap_or(true),
         batch,
         parent: (!orphan).then(|| parent.id.clone()),
@@ -82,13 +82,18 @@ fn is_batch(fields: Fields<'_>) -> Result<bool, Refusal> {
     }
     let set = [
         ("explicit_max_ttl", !duration(fields, "explicit_max_ttl")?.is_zero()),
-        ("num_uses", fields.count("num_uses")?.unwrap_or(0) != 0),
+        ("num_uses", num_uses(fields)? != 0),
         ("period", !duration(fields, "period")?.is_zero()),
     ];
     match set.iter().find(|(_, is_set)| *is_set) {
         Some((name, _)) => Err(Refusal::bad_request(format!("batch tokens cannot have {name:?} set"))),
         None => Ok(true),
     }
+}
+
+fn num_uses(fields: Fields<'_>) -> Result<u64, Refusal> {
+    let uses = fields.integer("num_uses")?.unwrap_or(0);
+    u64::try_from(uses).map_err(|_| Refusal::bad_request("number of uses cannot be negative"))
 }
 
 fn check_id(id: &str, is_sudo: bool) -> Result<(), Refusal> {
@@ -176,6 +181,10 @@ fn lifetime(
             return Err(Refusal::bad_request("expiring root tokens cannot create non-expiring root tokens"));
         }
         return Ok(Lifetime { ttl: None, limits, warnings: Vec::new() });
+    }
+    if is_root && ttl.is_zero() && limits.period.is_zero() {
+        // Nothing longer was asked for, so there is nothing to warn of.
+        return Ok(Lifetime { ttl: Some(limits.explicit_max_ttl), limits, warnings: Vec::new() });
     }
     let now = call.now();
     let (ttl, warnings) = limits.ttl(Duration::ZERO, now, now).map_err(Refusal::bad_request)?;

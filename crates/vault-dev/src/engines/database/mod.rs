@@ -83,6 +83,7 @@ impl Database {
             ("rotate-role", _, _) if operation.is_write() => static_role::rotate_now(self, call, name).await,
             ("rotate-root", _, _) if operation.is_write() => config::rotate_root(self, name).await,
             ("reset", _, _) if operation.is_write() => config::reset(self, name),
+            ("creds" | "static-creds", _, Operation::List) => Err(Refusal::unsupported_path()),
             ("creds" | "static-creds" | "rotate-role" | "rotate-root" | "reset", ..) => {
                 Err(Refusal::unsupported_operation())
             }

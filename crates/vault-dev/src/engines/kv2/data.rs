@@ -2,11 +2,11 @@
 
 use super::secret::Secret;
 use super::{Config, Store};
-use crate::core::{Answer, Call, Fields, Refusal, Reply};
+use crate::core::{Answer, Call, Fields, MAX_ENTRIES, Refusal, Reply};
 use crate::json::{Json, Object, object};
 
 pub(super) fn read(store: &Store, path: &str, call: &Call<'_>) -> Reply {
-    let wanted = call.request.fields().count("version")?.unwrap_or(0);
+    let wanted = call.fields(&["version", "path"]).count("version")?.unwrap_or(0);
     let found = store.secrets.get(path).and_then(|secret| Some((secret, secret.version(wanted)?)));
     let Some((secret, (number, version))) = found else { return Ok(Answer::nothing()) };
     let metadata = secret.describe(number, version);
@@ -20,6 +20,7 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
     let fields = call.fields(&["data", "options", "version", "path"]);
     let data = given_data(fields)?;
     check_and_set(fields, &store.config, store.secrets.get(path))?;
+    Refusal::unless_room(store.secrets.len(), MAX_ENTRIES, "secrets")?;
     let secret = store.secrets.entry(path.to_owned()).or_insert_with(|| Secret::new(call.now()));
     secret.add(data, &store.config, call);
     Ok(latest(secret))
@@ -27,8 +28,12 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
 
 /// The `data` of a write. Numbers become doubles, as Vault's storage makes them.
 pub(super) fn given_data(fields: Fields<'_>) -> Result<Object, Refusal> {
-    let data = fields.object("data")?.ok_or_else(|| Refusal::bad_request("no data provided"))?;
-    Ok(data.iter().map(|(name, value)| (name.clone(), value.clone().with_doubles())).collect())
+    if !fields.mentions("data") {
+        return Err(Refusal::bad_request("no data provided"));
+    }
+    // `null` is no data, but it is provided.
+    let data = fields.object("data")?.cloned().unwrap_or_default();
+    Ok(data.into_iter().map(|(name, value)| (name, value.with_doubles())).collect())
 }
 
 /// The answer to a write: what the new version is.
@@ -48,8 +53,11 @@ pub(super) fn check_and_set(
     let options = fields.object("options")?;
     match options.and_then(|options| options.get("cas")) {
         Some(_) => {
-            let cas = options.and_then(|options| Fields::of(options).integer("cas").ok()?);
-            let cas = cas.ok_or_else(|| Refusal::bad_request("error parsing check-and-set parameter"))?;
+            let cas = options.and_then(|options| Fields::of(options).integer("cas").ok());
+            // `null` counts as 0.
+            let cas = cas
+                .ok_or_else(|| Refusal::bad_request("error parsing check-and-set parameter"))?
+                .unwrap_or(0);
             if u64::try_from(cas) == Ok(current) {
                 return Ok(());
             }

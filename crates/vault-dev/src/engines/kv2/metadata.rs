@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::secret::{DeleteAfter, Secret};
-use crate::core::{Answer, Call, Fields, Refusal, Reply};
+use crate::core::{Answer, Call, Fields, MAX_ENTRIES, Refusal, Reply};
 use crate::engines::folders;
 
 pub(super) fn list(store: &Store, folder: &str) -> Answer {
@@ -25,6 +25,7 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
         check_custom(custom)?;
     }
     let ignored = store.config.cas_required && fields.boolean("cas_required")? == Some(false);
+    Refusal::unless_room(store.secrets.len(), MAX_ENTRIES, "secrets")?;
     let mut new = Secret::new(call.now());
     apply(store.secrets.get_mut(path).unwrap_or(&mut new), fields)?;
     let secret = store.secrets.entry(path.to_owned()).or_insert(new);
@@ -43,7 +44,8 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
 pub(super) fn apply(secret: &mut Secret, fields: Fields<'_>) -> Result<(), Refusal> {
     let max_versions = fields.count("max_versions")?.unwrap_or(secret.max_versions);
     let cas_required = fields.boolean("cas_required")?.unwrap_or(secret.cas_required);
-    secret.delete_after = DeleteAfter::of(fields, "delete_version_after")?.unwrap_or(secret.delete_after);
+    let delete_after = fields.duration("delete_version_after")?.map(DeleteAfter::after);
+    secret.delete_after = delete_after.unwrap_or(secret.delete_after);
     (secret.max_versions, secret.cas_required) = (max_versions, cas_required);
     Ok(())
 }
@@ -51,7 +53,7 @@ pub(super) fn apply(secret: &mut Secret, fields: Fields<'_>) -> Result<(), Refus
 /// Vault's limits on custom metadata.
 pub(super) fn check_custom(custom: &std::collections::BTreeMap<String, String>) -> Result<(), Refusal> {
     let failed =
-        |what: String| Err(Refusal::bad_request(format!("custom_metadata validation failed: {what}")));
+        |what: String| Err(Refusal::multi(400, &format!("custom_metadata validation failed: {what}")));
     if custom.len() > 64 {
         return failed(format!("payload must contain at most 64 keys, provided {}", custom.len()));
     }

@@ -56,8 +56,16 @@ impl Kv2 {
         if endpoint == "metadata" && call.operation() == Operation::List {
             return Ok(metadata::list(store, path));
         }
-        if call.path == "config" {
+        if call.path == "config" && call.operation() != Operation::List {
             return config(store, call);
+        }
+        if call.path == "metadata/" && call.operation() == Operation::Read {
+            return Ok(Answer::nothing());
+        }
+        if call.operation() == Operation::List
+            && matches!(endpoint, "delete" | "undelete" | "destroy" | "subkeys")
+        {
+            return Err(Refusal::unsupported_operation());
         }
         if path.is_empty() || path.ends_with('/') {
             return Ok(invalid_path(call));

@@ -57,12 +57,17 @@ pub(super) enum DeleteAfter {
 }
 
 impl DeleteAfter {
+    /// As the mount's `config` takes it; a secret's own metadata refuses negative values.
     pub(super) fn of(fields: Fields<'_>, name: &str) -> Result<Option<Self>, Refusal> {
         if matches!(fields.get(name), Some(Json::String(text) | Json::Number(text)) if text.starts_with('-'))
         {
             return Ok(Some(Self::Never));
         }
-        Ok(fields.duration(name)?.map(|after| if after.is_zero() { Self::Unset } else { Self::After(after) }))
+        Ok(fields.duration(name)?.map(Self::after))
+    }
+
+    pub(super) fn after(wait: Duration) -> Self {
+        if wait.is_zero() { Self::Unset } else { Self::After(wait) }
     }
 }
 

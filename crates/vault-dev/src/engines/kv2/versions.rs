@@ -64,12 +64,14 @@ fn each(
     if texts.is_empty() {
         return Err(Refusal::bad_request(missing));
     }
-    let numbers: Result<Vec<u64>, _> = texts.iter().map(|text| text.parse()).collect();
-    let numbers = numbers.map_err(|_| {
-        Refusal::bad_request(
-            "Field validation failed: error converting input for field \"versions\": invalid number",
-        )
-    })?;
+    let number = |(index, text): (usize, &String)| {
+        text.parse::<u64>().map_err(|_| {
+            Refusal::bad_request(format!(
+                "Field validation failed: error converting input for field \"versions\": 1 error(s) decoding:\n\n* cannot parse '[{index}]' as int: strconv.ParseInt: parsing {text:?}: invalid syntax"
+            ))
+        })
+    };
+    let numbers = texts.iter().enumerate().map(number).collect::<Result<Vec<u64>, Refusal>>()?;
     if let Some(secret) = store.secrets.get_mut(path) {
         for number in numbers {
             act(secret, number);

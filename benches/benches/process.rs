@@ -69,7 +69,7 @@ fn peak_megabytes(binary: &Path, address: &str) -> anyhow::Result<f64> {
         .args([
             "/bin/sh",
             "-c",
-            "while read -r k v u; do [ \"$k\" = VmHWM: ] && echo \"$v\"; done </proc/$PPID/status",
+            "while read -r k v u; do [ \"$k\" = VmHWM: ] && echo \"$v\"; done </proc/$PPID/status; true",
         ])
         .output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -208,6 +208,7 @@ mod tests {
             "canary:8200",
             "ftp://canary",
             "http://",
+            "http://:8200",
             "http://canary:99999",
             "http://canary:0",
             "http://canary:x",

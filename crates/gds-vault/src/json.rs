@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn errors_say_what_and_where_but_no_value() {
         for (text, said) in [
-            (r#"{"_ttl": 1, "_name": 424242}"#, "one value is not of the expected type (line 1, column 28)"),
+            (r#"{"_ttl": 1, "_name": 424242}"#, "one value is not of the expected type (line 1, column 27)"),
             (r#"{"_ttl": "424242", "_name": ""}"#, "one value is not of the expected type"),
             (r#"{"_ttl": 424242}"#, "lack `_name`"),
             (r#"{"_ttl": 424242"#, "ends too early"),

@@ -1,7 +1,8 @@
 //! A small, careful client for HashiCorp Vault and OpenBao.
 //!
 //! Mechanism only: it talks to Vault, takes the answers apart and classifies what goes wrong. It does not cache, does
-//! not retry and starts no tasks of its own; when to do what is for the layer above to decide.
+//! not retry and does nothing in the background but drive its connections; when to do what is for the layer above to
+//! decide.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), gds_vault::Error> {
@@ -73,3 +74,8 @@ pub use secret::{AuthInfo, Data, Field, Lease, Malformed, Secret, TokenType, Ver
 pub use secret_string::SecretString;
 pub use sys::{Health, SealStatus, Sys};
 pub use transport::TlsConfig;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::{Client, TokenHeader, X_VAULT_TOKEN};
 use crate::error::{self, Error, ErrorKind, Scrubber};
@@ -59,8 +60,9 @@ enum Token {
 }
 
 impl Request {
-    pub(crate) fn new(client: Client, method: Method, path: &str) -> Self {
-        let path = path::trim(path).to_owned();
+    pub(crate) fn new(client: Client, method: Method, path: String) -> Self {
+        let trimmed = path::trim(&path);
+        let path = if trimmed.len() == path.len() { path } else { trimmed.to_owned() };
         let mut request = Self {
             client,
             operation: Cow::Borrowed(""),
@@ -198,13 +200,26 @@ impl Request {
 
     /// Sends it and reads the answer, which must be Vault's JSON.
     pub async fn read(self) -> Result<Secret, Error> {
-        self.send().await?.secret()
+        self.answer(|secret| Ok(secret.clone())).await
     }
 
     /// Sends it and reads the answer, if there is one: `None` for 204 or an empty body.
     pub async fn write(self) -> Result<Option<Secret>, Error> {
+        let client = self.client.clone();
         let response = self.send().await?;
-        if response.body.is_empty() { Ok(None) } else { response.secret().map(Some) }
+        if response.body.is_empty() { Ok(None) } else { secret_of(&client, &response).map(Some) }
+    }
+
+    /// Sends it and takes something from the answer. An error of `take` is told as one of this request.
+    pub(crate) async fn answer<T>(self, take: impl FnOnce(&Secret) -> Result<T, Error>) -> Result<T, Error> {
+        let client = self.client.clone();
+        let response = self.send().await?;
+        take(&secret_of(&client, &response)?).map_err(|error| response.place(error))
+    }
+
+    /// Sends it and reads the fields of the answer as a type.
+    pub(crate) async fn fields<T: DeserializeOwned>(self) -> Result<T, Error> {
+        self.answer(Secret::decode).await
     }
 
     async fn exchange(mut self, refuse: bool) -> Result<Response, Error> {
@@ -247,6 +262,11 @@ impl Request {
     fn note(&mut self, mistake: &str) {
         self.mistake.get_or_insert_with(|| Error::new(ErrorKind::Configuration, mistake));
     }
+}
+
+/// The secret in an answer that should have one. A server that answers anything else is asked last for a while.
+fn secret_of(client: &Client, response: &Response) -> Result<Secret, Error> {
+    response.secret().inspect_err(|_| client.transport().demote(&response.address))
 }
 
 impl fmt::Debug for Request {

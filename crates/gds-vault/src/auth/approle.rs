@@ -27,6 +27,7 @@ pub enum SecretId {
 /// Logs in with a `role_id` and a `secret_id` (Vault API, "AppRole auth method"). Both are read at each login.
 ///
 /// An unwrapped `secret_id` is kept in memory for later logins, until the wrapping token's file has another content.
+/// Do not cancel a login with a wrapped one: what was being opened then is lost.
 pub struct AppRoleAuth {
     role_id: Credential,
     secret_id: SecretId,
@@ -114,7 +115,11 @@ impl AppRoleAuth {
             let error = Error::new(ErrorKind::LoginRefused, problem);
             return Err(error.with_operation("login (approle)").with_path("sys/wrapping/lookup"));
         }
-        wrapping.unwrap(token).await.map_err(spoilt)?.decode::<Inside>().map(|inside| inside.secret_id)
+        let opened = wrapping.unwrap(token).await.map_err(spoilt)?;
+        match opened.decode::<Inside>() {
+            Ok(inside) => Ok(inside.secret_id),
+            Err(error) => Err(error.with_operation("login (approle)").with_path("sys/wrapping/unwrap")),
+        }
     }
 
     /// Whether a path is `auth/{mount}/role/{some role}/secret-id` or `…/custom-secret-id`, in this namespace.

@@ -23,10 +23,10 @@ pub use token::TokenAuth;
 pub use userpass::UserpassAuth;
 
 use crate::client::Client;
-use crate::engines::expect;
+use crate::engines::auth_of;
 use crate::error::{Error, ErrorKind};
 use crate::path;
-use crate::secret::AuthInfo;
+use crate::secret::{AuthInfo, Secret};
 use crate::secret_string::SecretString;
 
 /// A future that can be stored: what [`AuthMethod::login`] returns, so that methods can be used as `dyn`.
@@ -83,12 +83,17 @@ async fn log_in(
     secrets: Vec<SecretString>,
 ) -> Result<AuthInfo, Error> {
     let request = client.request(Method::POST, path).no_token().label(format!("login ({method})"));
-    let response = request.public_json(body).secrets(secrets).send().await.map_err(refused)?;
-    let auth = expect(&response, "token", |secret| secret.auth().cloned())?;
+    request.public_json(body).secrets(secrets).answer(token_of).await.map_err(refused)
+}
+
+fn token_of(secret: &Secret) -> Result<AuthInfo, Error> {
+    let auth = auth_of(secret)?;
     if auth.client_token.is_empty() {
         // Vault's answer when a second factor is asked for.
-        let error = Error::new(ErrorKind::LoginRefused, "Vault wants another factor, which is not supported");
-        return Err(response.place(error));
+        return Err(Error::new(
+            ErrorKind::LoginRefused,
+            "Vault wants another factor, which is not supported",
+        ));
     }
     Ok(auth)
 }

@@ -130,7 +130,7 @@ impl Client {
     /// like arrive as they are. Empty, `.` and `..` segments and control characters are refused when it is sent. The
     /// method `LIST` is sent as `GET` with `list=true`, which proxies let through.
     pub fn request(&self, method: Method, path: impl Into<String>) -> Request {
-        Request::new(self.clone(), method, &path.into())
+        Request::new(self.clone(), method, path.into())
     }
 
     /// Lists what is directly under a path.

@@ -8,7 +8,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::json;
 use crate::request::Request;
-use crate::response::Response;
 use crate::secret::{Secret, VersionMetadata, VersionWire};
 
 /// The KV v2 engine at one mount (Vault API, "KV v2"). Paths are given without `data/`.
@@ -70,8 +69,7 @@ impl Kv2 {
         cas: Option<u64>,
     ) -> Result<VersionMetadata, Error> {
         let body = Write { data: fields, options: cas.map(|cas| Options { cas }) };
-        let response = self.request(Method::POST, "data", path).json(&body).send().await?;
-        version_of(&response)
+        self.request(Method::POST, "data", path).json(&body).answer(version_of).await
     }
 
     /// Writes a new version that differs in the given fields; a field given as `null` is removed. There must be a
@@ -83,8 +81,7 @@ impl Kv2 {
         cas: Option<u64>,
     ) -> Result<VersionMetadata, Error> {
         let body = Write { data: fields, options: cas.map(|cas| Options { cas }) };
-        let response = self.request(Method::PATCH, "data", path).merge_patch(&body).send().await?;
-        version_of(&response)
+        self.request(Method::PATCH, "data", path).merge_patch(&body).answer(version_of).await
     }
 
     /// The names directly under a path (`""` = the mount); folders end in a slash. Nothing there is
@@ -139,8 +136,6 @@ impl Kv2 {
 }
 
 /// What a write answers: the metadata of the version written, in place of fields.
-fn version_of(response: &Response) -> Result<VersionMetadata, Error> {
-    let secret = response.secret()?;
-    let written = json::parse::<VersionWire<'_>>("the fields", secret.data().expose_json());
-    written.map(Into::into).map_err(|error| response.place(error))
+fn version_of(secret: &Secret) -> Result<VersionMetadata, Error> {
+    json::parse::<VersionWire<'_>>("the fields", secret.data().expose_json()).map(Into::into)
 }

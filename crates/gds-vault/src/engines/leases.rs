@@ -5,10 +5,11 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{decode, under};
+use super::under;
 use crate::client::Client;
 use crate::error::Error;
 use crate::json::{nullable, seconds};
+use crate::request::Request;
 use crate::secret::Secret;
 
 /// Leases of dynamic secrets (Vault API, "/sys/leases").
@@ -51,26 +52,26 @@ impl Leases {
 
     /// Asks about a lease. One that is unknown or over is [`BadRequest`](crate::ErrorKind::BadRequest).
     pub async fn lookup(&self, id: &str) -> Result<LeaseLookup, Error> {
-        decode(&self.put("sys/leases/lookup", &Named { lease_id: id, increment: None, sync: None }).await?)
+        self.put("sys/leases/lookup", &Named { lease_id: id, increment: None, sync: None }).fields().await
     }
 
     /// Asks for more time: `increment` from now, or the default. Vault may grant less: see
     /// [`Secret::lease`] for what it granted and [`Secret::warnings`] for why.
     pub async fn renew(&self, id: &str, increment: Option<Duration>) -> Result<Secret, Error> {
         let body = Named { lease_id: id, increment: increment.map(|time| time.as_secs()), sync: None };
-        self.put("sys/leases/renew", &body).await?.secret()
+        self.put("sys/leases/renew", &body).read().await
     }
 
     /// Ends a lease. Vault does it in the background; see [`revoke_sync`](Self::revoke_sync).
     pub async fn revoke(&self, id: &str) -> Result<(), Error> {
         let body = Named { lease_id: id, increment: None, sync: None };
-        self.put("sys/leases/revoke", &body).await.map(drop)
+        self.put("sys/leases/revoke", &body).send().await.map(drop)
     }
 
     /// Ends a lease, and answers when the credentials are gone.
     pub async fn revoke_sync(&self, id: &str) -> Result<(), Error> {
         let body = Named { lease_id: id, increment: None, sync: Some(true) };
-        self.put("sys/leases/revoke", &body).await.map(drop)
+        self.put("sys/leases/revoke", &body).send().await.map(drop)
     }
 
     /// Ends all leases under a path (`database/creds/app`). Needs `sudo`.
@@ -79,7 +80,7 @@ impl Leases {
         self.client.request(Method::PUT, path).send().await.map(drop)
     }
 
-    async fn put(&self, path: &str, body: &Named<'_>) -> Result<crate::Response, Error> {
-        self.client.request(Method::PUT, path).public_json(body).send().await
+    fn put(&self, path: &str, body: &Named<'_>) -> Request {
+        self.client.request(Method::PUT, path).public_json(body)
     }
 }

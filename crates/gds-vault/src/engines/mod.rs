@@ -19,8 +19,7 @@ pub use wrapping::{WrapLookup, Wrapping};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::path;
-use crate::response::Response;
-use crate::secret::Secret;
+use crate::secret::{AuthInfo, Secret};
 
 /// `{mount}/{path}`, or `{mount}/{kind}/{path}`: the path of a request to an engine.
 ///
@@ -43,25 +42,13 @@ async fn list(client: &Client, path: String) -> Result<Vec<String>, Error> {
     struct Keys {
         keys: Vec<String>,
     }
-    let response = client.list_request(path).send().await?;
-    decode::<Keys>(&response).map(|answer| answer.keys)
+    client.list_request(path).fields::<Keys>().await.map(|answer| answer.keys)
 }
 
-/// The fields of an answer as a type; an error tells which request it was.
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(response: &Response) -> Result<T, Error> {
-    response.secret()?.decode().map_err(|error| response.place(error))
-}
-
-/// Takes one part of an answer that must be there.
-pub(crate) fn expect<T>(
-    response: &Response,
-    what: &str,
-    take: impl FnOnce(&Secret) -> Option<T>,
-) -> Result<T, Error> {
-    let missing = || {
-        response.place(Error::new(ErrorKind::MalformedAnswer, format!("there is no {what} in the answer")))
-    };
-    take(&response.secret()?).ok_or_else(missing)
+/// The token in an answer that must have one.
+pub(crate) fn auth_of(secret: &Secret) -> Result<AuthInfo, Error> {
+    let missing = || Error::new(ErrorKind::MalformedAnswer, "there is no token in the answer");
+    secret.auth().cloned().ok_or_else(missing)
 }
 
 /// Checks one segment of a path (a role, a user name), where a slash would lead elsewhere.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{decode, expect};
+use super::auth_of;
 use crate::client::Client;
 use crate::error::Error;
 use crate::json::{nullable, seconds};
@@ -48,9 +48,9 @@ pub struct TokenLookup {
     /// When it ends, RFC 3339; `None` if never.
     #[serde(default)]
     pub expire_time: Option<String>,
-    /// How many uses are left; 0 = no limit.
+    /// How many uses are left; 0 = no limit, -1 = this question was the last one.
     #[serde(default, deserialize_with = "nullable")]
-    pub num_uses: u64,
+    pub num_uses: i64,
     /// Whether it outlives the token that made it.
     #[serde(default, deserialize_with = "nullable")]
     pub orphan: bool,
@@ -78,14 +78,13 @@ impl Tokens {
 
     /// Asks about the client's own token.
     pub async fn lookup_self(&self) -> Result<TokenLookup, Error> {
-        decode(&self.client.request(Method::GET, "auth/token/lookup-self").send().await?)
+        self.client.request(Method::GET, "auth/token/lookup-self").fields().await
     }
 
     /// Renews the client's own token, by `increment` from now or the default. Vault may grant less.
     pub async fn renew_self(&self, increment: Option<Duration>) -> Result<AuthInfo, Error> {
         let body = Renew { increment: increment.map(|time| time.as_secs()) };
-        let request = self.client.request(Method::POST, "auth/token/renew-self").public_json(&body);
-        expect(&request.send().await?, "token", |secret| secret.auth().cloned())
+        self.client.request(Method::POST, "auth/token/renew-self").public_json(&body).answer(auth_of).await
     }
 
     /// Revokes the client's own token, and with it its leases and its children.
@@ -95,7 +94,6 @@ impl Tokens {
 
     /// Makes a token: `policies`, `ttl`, `period`, `num_uses`, … as the API takes them.
     pub async fn create(&self, settings: &impl Serialize) -> Result<AuthInfo, Error> {
-        let request = self.client.request(Method::POST, "auth/token/create").public_json(settings);
-        expect(&request.send().await?, "token", |secret| secret.auth().cloned())
+        self.client.request(Method::POST, "auth/token/create").json(settings).answer(auth_of).await
     }
 }

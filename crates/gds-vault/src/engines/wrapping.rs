@@ -5,9 +5,8 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{decode, expect};
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::json::{nullable, seconds};
 use crate::secret::{Secret, WrapInfo};
 use crate::secret_string::SecretString;
@@ -41,7 +40,8 @@ impl Wrapping {
     /// Wraps any JSON object.
     pub async fn wrap(&self, fields: &impl Serialize, ttl: Duration) -> Result<WrapInfo, Error> {
         let request = self.client.request(Method::POST, "sys/wrapping/wrap").json(fields).wrap_ttl(ttl);
-        expect(&request.send().await?, "wrapping token", |secret| secret.wrap_info().cloned())
+        let missing = || Error::new(ErrorKind::MalformedAnswer, "there is no wrapping token in the answer");
+        request.answer(|secret| secret.wrap_info().cloned().ok_or_else(missing)).await
     }
 
     /// Asks about a wrapping token, without opening it. One that is opened, over or unknown is
@@ -52,7 +52,7 @@ impl Wrapping {
             token: &'a str,
         }
         let request = self.client.request(Method::POST, "sys/wrapping/lookup").no_token();
-        decode(&request.json(&Named { token: token.expose() }).send().await?)
+        request.json(&Named { token: token.expose() }).fields().await
     }
 
     /// Opens a wrapped answer. The wrapping token is used up even if the answer is lost on its way.

@@ -51,7 +51,7 @@ fn kind_of(response: &Response, said: &[SecretString]) -> ErrorKind {
         500.. if says("node not active but active") => ErrorKind::Standby,
         500.. => ErrorKind::ServerError,
         400.. => ErrorKind::BadRequest,
-        300.. => ErrorKind::Standby,
+        // Redirects do not get here, and other answers are no errors: not an answer of HTTP as we know it.
         _ => ErrorKind::MalformedAnswer,
     }
 }

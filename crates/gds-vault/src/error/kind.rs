@@ -133,3 +133,48 @@ impl fmt::Display for ErrorKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// In the order of the declaration.
+    const ALL: [ErrorKind; 19] = [
+        ErrorKind::Connect,
+        ErrorKind::Tls,
+        ErrorKind::Timeout,
+        ErrorKind::Interrupted,
+        ErrorKind::MalformedAnswer,
+        ErrorKind::ServerError,
+        ErrorKind::Sealed,
+        ErrorKind::Standby,
+        ErrorKind::RateLimited,
+        ErrorKind::NotYetThere,
+        ErrorKind::BadRequest,
+        ErrorKind::CheckAndSet,
+        ErrorKind::PermissionDenied,
+        ErrorKind::InvalidToken,
+        ErrorKind::NotFound,
+        ErrorKind::MethodNotAllowed,
+        ErrorKind::AnswerTooLarge,
+        ErrorKind::LoginRefused,
+        ErrorKind::Configuration,
+    ];
+
+    #[test]
+    fn the_first_ten_are_unavailable() {
+        for (n, kind) in ALL.into_iter().enumerate() {
+            assert_eq!(kind.is_unavailable(), n < 10, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_the_names_in_snake_case_and_texts_differ() {
+        let texts: HashSet<String> = ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), ALL.len());
+        for kind in ALL {
+            assert_eq!(kind.as_str().replace('_', ""), format!("{kind:?}").to_lowercase());
+        }
+    }
+}

@@ -62,8 +62,9 @@ pub(super) fn read(body: &Bytes) -> Result<(Envelope, Data), Malformed> {
     let mut fields = object(wire.data)?;
     let mut version = None;
     let leaseless = wire.lease_id.is_empty() && wire.lease_duration.0.is_zero();
+    // Under 404, which is how KV v2 tells of a deleted version, Vault leaves the mount type empty.
     if leaseless
-        && wire.mount_type.as_deref().is_none_or(|kind| kind == "kv")
+        && wire.mount_type.as_deref().is_none_or(|kind| matches!(kind, "" | "kv"))
         && let Some(outer) = fields
         && let Ok(versioned) = serde_json::from_str::<Versioned<'_>>(outer)
         && let Ok(inner) = object(versioned.data)

@@ -60,7 +60,7 @@ fn reads_a_kv2_secret_through_to_its_own_fields() {
 
 #[test]
 fn a_deleted_kv2_version_has_metadata_and_no_fields() {
-    let secret = parse(&json!({"data": {"data": null, "metadata": {
+    let secret = parse(&json!({"mount_type": "", "data": {"data": null, "metadata": {
         "created_time": "a", "deletion_time": "b", "destroyed": true, "version": 1
     }}}));
     assert!(secret.data().is_empty());
@@ -151,7 +151,7 @@ fn wrong_shapes_are_malformed_and_not_repeated() {
         r#"{"renewable": "canary"}"#,
         r#"{"auth": {"client_token": 1, "x": "canary"}}"#,
         r#"{"auth": "canary"}"#,
-        r#"{} canary"#,
+        "{} canary",
     ] {
         malformed(body);
     }

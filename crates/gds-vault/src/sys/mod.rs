@@ -10,10 +10,12 @@ use serde::Serialize;
 pub use health::{Health, SealStatus};
 
 use crate::client::Client;
-use crate::engines::{decode, segment};
+use crate::engines::segment;
 use crate::error::{Error, ErrorKind};
+use crate::json;
 use crate::mounts::MountInfo;
 use crate::path;
+use crate::secret::Secret;
 use crate::secret_string::SecretString;
 
 /// Health, seal, mounts, policies (Vault API, "System backend").
@@ -56,25 +58,14 @@ impl Sys {
         }
         let request =
             self.client.request(Method::POST, "sys/capabilities-self").public_json(&Paths { paths });
-        let response = request.send().await?;
-        let secret = response.secret()?;
-        let mut found = BTreeMap::new();
-        for path in paths {
-            let list = secret.field(path).map(|field| serde_json::from_str(field.expose_json()));
-            let malformed = || {
-                response
-                    .place(Error::new(ErrorKind::MalformedAnswer, "the capabilities of a path are missing"))
-            };
-            found.insert((*path).to_owned(), list.and_then(Result::ok).ok_or_else(malformed)?);
-        }
-        Ok(found)
+        request.answer(|secret| paths.iter().map(|path| capabilities_of(secret, path)).collect()).await
     }
 
     /// Which mount a path belongs to, and its kind. Any token that may do anything under the mount may ask; to
     /// others it is [`PermissionDenied`](ErrorKind::PermissionDenied), as it is if there is no such mount.
     pub async fn mount_of(&self, path: &str) -> Result<MountInfo, Error> {
         let path = format!("sys/internal/ui/mounts/{}", path::trim(path));
-        decode(&self.client.request(Method::GET, path).send().await?)
+        self.client.request(Method::GET, path).fields().await
     }
 
     /// Mounts a secrets engine: `enable_secrets("secret", "kv", &[("version", "2")])`.
@@ -122,4 +113,10 @@ impl Sys {
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), Error> {
         self.client.request(Method::POST, path).public_json(body).send().await.map(drop)
     }
+}
+
+fn capabilities_of(secret: &Secret, path: &str) -> Result<(String, Vec<String>), Error> {
+    let missing = || Error::new(ErrorKind::MalformedAnswer, "the capabilities of a path are missing");
+    let list = json::parse("the capabilities", secret.field(path).ok_or_else(missing)?.expose_json())?;
+    Ok((path.to_owned(), list))
 }

@@ -121,6 +121,11 @@ impl Transport {
         self.servers.addresses()
     }
 
+    /// Asks a server last for a while: what it answered was not Vault's.
+    pub(crate) fn demote(&self, address: &Address) {
+        self.servers.demote(address);
+    }
+
     /// Sends the request to the first server that can be reached, and returns whatever it answers.
     pub(crate) async fn exchange(&self, outgoing: Outgoing) -> Result<Response, Error> {
         let started = Instant::now();

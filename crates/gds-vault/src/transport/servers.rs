@@ -74,6 +74,13 @@ impl Servers {
         }
     }
 
+    /// Puts a server behind the others, if it is one of them.
+    pub(super) fn demote(&self, address: &Address) {
+        if let Some(server) = self.addresses.iter().position(|known| known == address) {
+            self.demoted_until[server].store(self.now() + millis(DEMOTED_FOR), Ordering::Relaxed);
+        }
+    }
+
     /// A bit for each demoted server.
     fn demoted(&self) -> u32 {
         let now = self.now();
@@ -90,4 +97,61 @@ impl Servers {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(count: u16) -> Servers {
+        let address = |port| Address::parse(&format!("http://127.0.0.1:{}", 1 + port)).unwrap();
+        Servers::new((0..count).map(address).collect()).unwrap()
+    }
+
+    fn order(servers: &Servers) -> Vec<usize> {
+        servers.in_order().map(|(server, _)| server).collect()
+    }
+
+    fn fail(servers: &Servers, server: usize, kind: ErrorKind) {
+        servers.note(server, &Err(Error::new(kind, "")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_server_goes_last_for_five_seconds() {
+        let servers = servers(3);
+        assert_eq!(order(&servers), [0, 1, 2]);
+        fail(&servers, 0, ErrorKind::Timeout);
+        assert_eq!(order(&servers), [1, 2, 0]);
+        tokio::time::advance(Duration::from_millis(2_500)).await;
+        fail(&servers, 1, ErrorKind::Sealed);
+        assert_eq!(order(&servers), [2, 0, 1]);
+        tokio::time::advance(Duration::from_millis(2_500)).await;
+        assert_eq!(order(&servers), [0, 2, 1]);
+        tokio::time::advance(Duration::from_millis(2_500)).await;
+        assert_eq!(order(&servers), [0, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_is_good_again_at_once() {
+        let servers = servers(2);
+        fail(&servers, 0, ErrorKind::Connect);
+        assert_eq!(order(&servers), [1, 0]);
+        fail(&servers, 0, ErrorKind::AnswerTooLarge);
+        assert_eq!(order(&servers), [0, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_server_comes_once_and_knows_how_many_follow() {
+        for count in [1, 2, 32] {
+            let servers = servers(count);
+            for server in (0..usize::from(count)).step_by(3) {
+                fail(&servers, server, ErrorKind::ServerError);
+            }
+            let mut all = order(&servers);
+            let after: Vec<u32> = servers.in_order().map(|(_, after)| after).collect();
+            assert_eq!(after, (0..u32::from(count)).rev().collect::<Vec<_>>());
+            all.sort_unstable();
+            assert_eq!(all, (0..usize::from(count)).collect::<Vec<_>>());
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Core;
-use super::answer::Reply;
+use super::answer::{Refusal, Reply};
 use super::fields::Fields;
 use super::mounts::Mount;
 use super::request::{Operation, Request};
@@ -31,6 +31,11 @@ pub(crate) trait Engine: Send + Sync {
     /// Paths that need `sudo`.
     fn needs_sudo(&self, _path: &str) -> bool {
         false
+    }
+
+    /// Names under which a write cannot even look for what is there. Asked before the policies, as in Vault.
+    fn check_name(&self, _call: &Call<'_>) -> Result<(), Refusal> {
+        Ok(())
     }
 
     /// Whether a write would be an update. `None`: the engine does not tell creation from update, so all are updates.

@@ -138,7 +138,11 @@ impl<'a> Fields<'a> {
             None => Ok(None),
             Some(Json::Object(members)) => Ok(Some(members)),
             Some(Json::Array(items)) if items.is_empty() => Ok(Some(&EMPTY)),
-            Some(other) => Err(unconvertible(name, &format!("'' expected a map, got '{}'", other.go_kind()))),
+            Some(other) => {
+                // Go keeps a number as its digits.
+                let kind = if matches!(other, Json::Number(_)) { "string" } else { other.go_kind() };
+                Err(unconvertible(name, &format!("'' expected a map, got '{kind}'")))
+            }
         }
     }
 

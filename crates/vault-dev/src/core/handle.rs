@@ -76,6 +76,7 @@ impl Core {
         let mut exists = None;
         if request.operation.is_write() {
             let call = Call::new(self, request, &mount, below(&rest, request.operation), Some(caller));
+            mount.engine.check_name(&call)?;
             exists = mount.engine.exists(&call);
             request.operation = if exists == Some(false) { Operation::Create } else { Operation::Update };
         }

@@ -34,7 +34,7 @@ pub(crate) use mounts::{Mount, MountTable};
 pub(crate) use namespaces::{Namespace, Namespaces};
 pub(crate) use request::{Operation, Request};
 pub(crate) use tokens::{NewToken, Token, Tokens};
-pub(crate) use ttl::Limits;
+pub(crate) use ttl::{Limits, SYSTEM_TTL};
 pub(crate) use wrapping::INVALID_WRAPPING_TOKEN;
 pub(crate) use written::Written;
 

@@ -160,7 +160,12 @@ impl Tokens {
     }
 
     pub(crate) fn by_accessor(&self, accessor: &str, now: Timestamp) -> Option<&Token> {
-        self.live(self.by_accessor.get(accessor)?, now)
+        self.live(self.id_of(accessor)?, now)
+    }
+
+    /// The token with this accessor, be it live or not.
+    pub(crate) fn id_of(&self, accessor: &str) -> Option<&String> {
+        self.by_accessor.get(accessor)
     }
 
     /// The token that is listed under this lease id.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 
-use super::folders;
+use super::{folders, relative};
 use crate::core::{Answer, BoxFuture, Call, Engine, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::json::Object;
 
@@ -16,6 +16,10 @@ pub(crate) struct Cubbyhole {
 impl Engine for Cubbyhole {
     fn handle<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Reply> {
         Box::pin(std::future::ready(self.answer(call)))
+    }
+
+    fn check_name(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        relative::check_write(call.path)
     }
 
     fn exists(&self, call: &Call<'_>) -> Option<bool> {
@@ -39,6 +43,7 @@ impl Cubbyhole {
         if call.path.is_empty() && call.operation() != Operation::List {
             return Err(Refusal::multi(500, "missing path"));
         }
+        relative::check(call)?;
         let mut holes = self.by_token.lock();
         let id = &caller.token.id;
         match call.operation() {

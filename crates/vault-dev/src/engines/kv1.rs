@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use super::folders;
+use super::{folders, relative};
 use crate::core::{Answer, BoxFuture, Call, Engine, Leased, MAX_ENTRIES, Operation, Refusal, Reply};
 use crate::go_duration;
 use crate::json::{Json, Object};
@@ -19,6 +19,10 @@ impl Engine for Kv1 {
         Box::pin(std::future::ready(self.answer(call)))
     }
 
+    fn check_name(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        relative::check_write(call.path)
+    }
+
     fn exists(&self, call: &Call<'_>) -> Option<bool> {
         Some(self.secrets.lock().contains_key(call.path))
     }
@@ -26,6 +30,7 @@ impl Engine for Kv1 {
 
 impl Kv1 {
     fn answer(&self, call: &Call<'_>) -> Reply {
+        relative::check(call)?;
         let mut secrets = self.secrets.lock();
         match call.operation() {
             Operation::Read => {

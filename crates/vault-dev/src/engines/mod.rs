@@ -5,6 +5,7 @@ mod database;
 mod folders;
 mod kv1;
 mod kv2;
+mod relative;
 
 pub(crate) use cubbyhole::Cubbyhole;
 pub(crate) use database::{Database, complaint};

@@ -1,14 +1,17 @@
 //! JSON as Vault keeps it: numbers verbatim, object keys sorted; and written as Go writes it.
 
 mod encode;
+mod go_value;
 mod parse;
+mod scalar;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 pub(crate) use encode::encode;
-pub(crate) use parse::parse;
+pub(crate) use parse::{Malformed, parse};
+pub(crate) use scalar::scalar_kind;
 
 /// An object's members.
 pub(crate) type Object = BTreeMap<String, Json>;

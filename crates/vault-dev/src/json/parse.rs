@@ -54,7 +54,7 @@ fn explain(text: &[u8], error: &serde_json::Error) -> Malformed {
     } else {
         "looking for beginning of value"
     };
-    Malformed(format!("invalid character {:?} {place}", char::from(byte)))
+    Malformed(format!("invalid character '{}' {place}", char::from(byte)))
 }
 
 #[cfg(test)]

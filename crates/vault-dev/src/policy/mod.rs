@@ -9,8 +9,8 @@ pub(crate) use acl::{Acl, Attempt};
 pub(crate) use capabilities::Capabilities;
 pub(crate) use rules::Policy;
 
-/// The policy every token has unless it asks not to: a token may look after itself. It grants what Vault's grants, minus the
-/// parts about features that this server does not have.
+/// The policy every token has unless it asks not to: a token may look after itself. It grants what Vault's grants,
+/// minus its own entity: who asks for a feature that this server does not have is told so, not that it may not.
 pub(crate) const DEFAULT: &str = include_str!("default.hcl");
 
 /// What a wrapping token may do.

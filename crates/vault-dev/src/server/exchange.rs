@@ -39,6 +39,9 @@ pub(super) async fn answer(
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let body = read_request::collect(body).await;
     let work = async {
+        if !asked.is_printable() {
+            return Written { status: 400, body: String::new() };
+        }
         match body.and_then(|body| asked.complete(&head.headers, &body)) {
             Ok(request) => handle(shared, request).await,
             Err(written) => Written::refusal(&written),
@@ -71,10 +74,12 @@ pub(super) async fn answer(
         Some(Fault::CutBody) => take(take_socket, RawAct::Close(half(&work.await))).await,
         Some(Fault::ResetMidBody) => take(take_socket, RawAct::Reset(half(&work.await))).await,
         Some(Fault::Drip(pause)) => take(take_socket, RawAct::Drip(on_the_wire(&work.await), *pause)).await,
-        Some(Fault::Sealed | Fault::Refused) | None => match asked.clean_path() {
-            Some(clean) => redirect(&clean),
-            None => respond(&work.await, &[]),
-        },
+        Some(Fault::Sealed | Fault::Refused) | None => {
+            match asked.clean_path().filter(|_| asked.is_printable()) {
+                Some(clean) => redirect(&clean),
+                None => respond(&work.await, &[]),
+            }
+        }
     };
     shared.requests.answered(ticket, response.status().as_u16());
     if is_head { response.map(|_| Full::default()) } else { response }

@@ -10,10 +10,11 @@ use http::{HeaderMap, Method};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming as Body;
 use percent_encoding::percent_decode_str;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::core::{Operation, Refusal, Request, go_bool};
 use crate::go_duration;
-use crate::json::{Json, Object, parse};
+use crate::json::{Json, Malformed, Object, parse, scalar_kind};
 use crate::random;
 
 /// Vault's own limit.
@@ -78,6 +79,11 @@ impl Incoming {
         if self.is_list { self.path.trim_end_matches('/') } else { &self.path }
     }
 
+    /// Vault refuses other paths before it looks at anything else.
+    pub(super) fn is_printable(&self) -> bool {
+        self.path.chars().all(is_printable)
+    }
+
     /// Where Go's server redirects a path with `//`, `.` or `..` in it.
     pub(super) fn clean_path(&self) -> Option<String> {
         let segments = self.raw_path.split('/').skip(1);
@@ -113,7 +119,7 @@ impl Incoming {
             "POST" | "PUT" => (Operation::Update, members(body)?),
             "PATCH" => {
                 check_patch_type(headers)?;
-                (Operation::Patch, members(body)?)
+                (Operation::Patch, patch_members(body)?)
             }
             "HEAD" | "OPTIONS" => (Operation::Other, Object::new()),
             _ => return Err(Refusal::silent(405)),
@@ -142,6 +148,16 @@ pub(super) async fn collect(body: Body) -> Result<Bytes, Refusal> {
     }
 }
 
+/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols, and of all spaces the one of ASCII. (Vault
+/// 1.21 knows the characters of Unicode 15; this one those added since, too.)
+fn is_printable(c: char) -> bool {
+    c == ' '
+        || !matches!(
+            c.general_category_group(),
+            GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other
+        )
+}
+
 fn decode_query(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
@@ -159,22 +175,36 @@ fn members(body: &[u8]) -> Result<Object, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Object::new());
     }
+    if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return match scalar_kind(body) {
+            Ok("null") => Ok(Object::new()),
+            Ok(kind) => Err(not_an_object(kind)),
+            Err(Malformed(complaint)) => Err(unparsable(&complaint)),
+        };
+    }
     // Go replaces what is not UTF-8 instead of refusing it.
     match parse(String::from_utf8_lossy(body).as_bytes()) {
         Ok(Json::Object(members)) => Ok(members),
-        Ok(Json::Null) => Ok(Object::new()),
-        Ok(other) => Err(Refusal::bad_request(format!(
-            "error parsing JSON: failed to parse JSON input: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-            match other {
-                Json::Array(_) => "array",
-                Json::String(_) => "string",
-                Json::Bool(_) => "bool",
-                _ => "number",
-            }
-        ))),
-        // Vault 1.21 looks into the body before it parses it, and answers so when it cannot.
-        Err(malformed) => Err(Refusal::new(500, malformed.0)),
+        Ok(_) => Err(not_an_object("array")),
+        // Vault 1.21 looks into lists and objects before it parses them, and answers so when it cannot.
+        Err(Malformed(complaint)) => Err(Refusal::new(500, complaint)),
     }
+}
+
+fn not_an_object(kind: &str) -> Refusal {
+    unparsable(&format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
+}
+
+fn unparsable(complaint: &str) -> Refusal {
+    Refusal::bad_request(format!("error parsing JSON: failed to parse JSON input: {complaint}"))
+}
+
+/// The members of a patch. Vault does not say what is wrong with one.
+fn patch_members(body: &[u8]) -> Result<Object, Refusal> {
+    members(body).map_err(|refusal| match refusal.status {
+        400 => Refusal::bad_request("error parsing JSON"),
+        _ => refusal,
+    })
 }
 
 fn check_patch_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -254,10 +284,32 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_printed() {
+        for c in ['a', ' ', '~', 'é', '日', '\u{301}', '🔑', '\u{fffd}'] {
+            assert!(is_printable(c), "{c:?}");
+        }
+        for c in [
+            '\0', '\n', '\u{7f}', '\u{a0}', '\u{ad}', '\u{200b}', '\u{2028}', '\u{3000}', '\u{e000}',
+            '\u{feff}',
+        ] {
+            assert!(!is_printable(c), "{c:?}");
+        }
+    }
+
+    #[test]
     fn bodies() {
         assert_eq!(members(b" \n").unwrap(), Object::new());
         assert_eq!(members(b"{bad").unwrap_err().status, 500);
         assert_eq!(members(b"[]").unwrap_err().status, 400);
+        assert_eq!(members(b"null").unwrap(), Object::new());
+        assert_eq!(
+            members(b"not json").unwrap_err().errors,
+            [
+                "error parsing JSON: failed to parse JSON input: invalid character 'o' in literal null (expecting 'u')"
+            ]
+        );
+        assert_eq!(patch_members(b"not json").unwrap_err().errors, ["error parsing JSON"]);
+        assert_eq!(patch_members(b"{bad").unwrap_err().status, 500);
     }
 
     #[test]

@@ -9,11 +9,12 @@ pub(super) fn handle(call: &Call<'_>, endpoint: &str) -> Reply {
         return Err(Refusal::unsupported_operation());
     }
     let fields = call.fields(&["path", "paths", "token", "accessor"]);
+    let id = subject(call, endpoint)?;
     let paths = fields.list("paths")?.or(fields.list("path")?).unwrap_or_default();
     if paths.is_empty() {
         return Err(Refusal::bad_request("paths must be supplied"));
     }
-    let acl = subject(call, endpoint)?;
+    let acl = acl_of(call, &id)?;
     let mut data = Object::new();
     for path in &paths {
         let full = format!("{}{}", call.request.namespace, path.trim_start_matches('/'));
@@ -28,23 +29,29 @@ pub(super) fn handle(call: &Call<'_>, endpoint: &str) -> Reply {
     Ok(Answer::data(data))
 }
 
-fn subject(call: &Call<'_>, endpoint: &str) -> Result<Acl, Refusal> {
+/// The id of the token that is asked about.
+fn subject(call: &Call<'_>, endpoint: &str) -> Result<String, Refusal> {
     let fields = call.request.fields();
-    let state = call.core.state.lock();
-    let now = call.now();
-    let token = match endpoint {
+    match endpoint {
         "capabilities" => {
             let id = fields.text("token")?;
-            if id.is_empty() {
-                return Err(Refusal::multi(500, "no token found"));
-            }
-            state.tokens.live(&id, now).ok_or_else(|| Refusal::multi(400, "invalid token"))?
+            if id.is_empty() { Err(Refusal::multi(500, "no token found")) } else { Ok(id) }
         }
         "capabilities-accessor" => {
             let accessor = fields.text("accessor")?;
-            state.tokens.by_accessor(&accessor, now).ok_or_else(|| Refusal::multi(400, "invalid accessor"))?
+            if accessor.is_empty() {
+                return Err(Refusal::bad_request("missing accessor"));
+            }
+            let state = call.core.state.lock();
+            state.tokens.id_of(&accessor).cloned().ok_or_else(|| Refusal::multi(400, "invalid accessor"))
         }
-        _ => &call.caller.ok_or_else(Refusal::missing_token)?.token,
-    };
+        _ => Ok(call.caller.ok_or_else(Refusal::missing_token)?.token.id.clone()),
+    }
+}
+
+/// The token is looked up anew: one whose last use is this very request has ended already.
+fn acl_of(call: &Call<'_>, id: &str) -> Result<Acl, Refusal> {
+    let state = call.core.state.lock();
+    let token = state.tokens.live(id, call.now()).ok_or_else(|| Refusal::multi(400, "invalid token"))?;
     Ok(state.acl_of(token))
 }

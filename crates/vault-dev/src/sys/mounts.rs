@@ -1,13 +1,16 @@
 //! `sys/mounts` and `sys/auth`: enabling, listing and disabling engines and auth methods.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::tune;
 use crate::auth::{AppRole, Userpass};
 use crate::core::{
     Answer, Call, Engine, Fields, Mount, MountTable, Namespace, OnFailure, Operation, Refusal, Reply,
+    SYSTEM_TTL,
 };
 use crate::engines::{Database, Kv1, Kv2};
+use crate::go_duration;
 use crate::json::{Json, Object};
 
 /// The engine for a type, and Vault's name for the type. `None`: there is no such plugin.
@@ -86,28 +89,15 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     if kind.is_empty() {
         return Err(Refusal::bad_request("backend type must be specified as a string"));
     }
+    let (default_ttl, max_ttl) =
+        fields.object("config")?.map(|config| ttls(Fields::of(config))).transpose()?.unwrap_or_default();
     let options = fields.string_map("options")?.unwrap_or_default();
     let version = options.get("version").map(String::as_str);
-    if !is_auth
-        && ["auth/", "sys/", "cubbyhole/", "identity/"].iter().any(|reserved| path.starts_with(reserved))
-    {
-        return Err(Refusal::bad_request(format!("cannot mount {path:?}")));
+    if is_auth && version.is_some() {
+        return Err(Refusal::bad_request(format!("auth method {kind:?} does not allow setting a version")));
     }
-    if kind == "kv" && version.is_some_and(|version| !matches!(version, "1" | "2")) {
-        return Err(Refusal::bad_request("nil backend of type \"kv\" returned from factory"));
-    }
-    let (name, engine) = catalog(&kind, version, is_auth)
-        .ok_or_else(|| Refusal::bad_request(format!("plugin not found in the catalog: {kind}")))?;
-    let mut mount = Mount::new(path, name, is_auth, engine);
-    mount.description = fields.text("description")?;
-    mount.options = Some(options);
-    if kind == "kv-v2" {
-        mount.options.get_or_insert_default().insert("version".to_owned(), "2".to_owned());
-    }
-    if let Some(config) = fields.object("config")? {
-        let too_long = |_| Refusal::bad_request("given default lease TTL greater than given max lease TTL");
-        tune::ttls(&mut mount, Fields::of(config))?;
-        tune::check(&mount).map_err(too_long)?;
+    if !is_auth {
+        check_mountable(path, &kind)?;
     }
     let mut state = call.core.state.lock();
     let Some(namespace) = state.namespaces.get_mut(&call.request.namespace) else {
@@ -118,8 +108,67 @@ fn enable(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     if let Some(other) = table.in_the_way_of(path) {
         return Err(Refusal::bad_request(format!("path is already in use at {}", other.path)));
     }
+    let (name, engine) = instantiate(&kind, version, is_auth)?;
+    let mut mount = Mount::new(path, name, is_auth, engine);
+    mount.description = fields.text("description")?;
+    mount.options = Some(options);
+    if kind == "kv-v2" {
+        mount.options.get_or_insert_default().insert("version".to_owned(), "2".to_owned());
+    }
+    (mount.default_ttl, mount.max_ttl) = (default_ttl, max_ttl);
     table.insert(mount);
     Ok(Answer::nothing())
+}
+
+/// The TTLs of a mount to be, default and longest. Zero: the system's.
+fn ttls(config: Fields<'_>) -> Result<(Duration, Duration), Refusal> {
+    let default_ttl = ttl(config, "default_lease_ttl", "default")?;
+    let max_ttl = ttl(config, "max_lease_ttl", "max")?;
+    if !max_ttl.is_zero() && default_ttl > max_ttl {
+        return Err(Refusal::bad_request("given default lease TTL greater than given max lease TTL"));
+    }
+    if max_ttl.is_zero() && default_ttl > SYSTEM_TTL {
+        let max = SYSTEM_TTL.as_secs();
+        return Err(Refusal::bad_request(format!(
+            "given default lease TTL greater than system max lease TTL of {max}"
+        )));
+    }
+    Ok((default_ttl, max_ttl))
+}
+
+fn ttl(config: Fields<'_>, name: &str, what: &str) -> Result<Duration, Refusal> {
+    match config.text(name)?.as_str() {
+        "" | "system" => Ok(Duration::ZERO),
+        given => go_duration::parse(given).map_err(|complaint| {
+            Refusal::bad_request(format!("unable to parse {what} TTL of {given}: {complaint}"))
+        }),
+    }
+}
+
+/// The secrets engines that the server brings with it are there once, where they are.
+fn check_mountable(path: &str, kind: &str) -> Result<(), Refusal> {
+    if ["auth/", "sys/", "cubbyhole/", "identity/"].iter().any(|reserved| path.starts_with(reserved)) {
+        return Err(Refusal::bad_request(format!("cannot mount {path:?}")));
+    }
+    if matches!(kind, "token" | "system" | "cubbyhole" | "identity") {
+        return Err(Refusal::bad_request(format!("mount type of {kind:?} is not mountable")));
+    }
+    Ok(())
+}
+
+fn instantiate(
+    kind: &str,
+    version: Option<&str>,
+    is_auth: bool,
+) -> Result<(&'static str, Arc<dyn Engine>), Refusal> {
+    if is_auth && kind == "token" {
+        return Err(Refusal::bad_request("token credential backend cannot be instantiated"));
+    }
+    if kind == "kv" && version.is_some_and(|version| !matches!(version, "1" | "2")) {
+        return Err(Refusal::bad_request("nil backend of type \"kv\" returned from factory"));
+    }
+    catalog(kind, version, is_auth)
+        .ok_or_else(|| Refusal::bad_request(format!("plugin not found in the catalog: {kind}")))
 }
 
 /// What the mount made ends with it: its leases are revoked, and the tokens that it issued.

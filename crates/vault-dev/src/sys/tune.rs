@@ -68,8 +68,8 @@ fn write(call: &Call<'_>, is_auth: bool, path: &str) -> Reply {
     Ok(Answer::nothing())
 }
 
-/// The TTLs out of a tune request, or out of the `config` of an enable request.
-pub(super) fn ttls(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal> {
+/// The TTLs out of a tune request.
+fn ttls(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal> {
     let system = |name| Ok(fields.string(name)?.as_deref() == Some("system"));
     for (name, into) in [("max_lease_ttl", &mut mount.max_ttl), ("default_lease_ttl", &mut mount.default_ttl)]
     {
@@ -79,7 +79,7 @@ pub(super) fn ttls(mount: &mut Mount, fields: Fields<'_>) -> Result<(), Refusal>
     Ok(())
 }
 
-pub(super) fn check(mount: &Mount) -> Result<(), Refusal> {
+fn check(mount: &Mount) -> Result<(), Refusal> {
     let (default_ttl, max_ttl) = (mount.default_ttl, mount.max_ttl());
     if default_ttl <= max_ttl {
         return Ok(());

@@ -129,3 +129,19 @@ async fn disabling_the_method_ends_its_tokens() {
     root.delete("sys/auth/approle").await;
     assert_eq!(app.get("auth/token/lookup-self").await.status, 403);
 }
+
+#[tokio::test]
+async fn tidying_up_takes_what_has_expired_and_no_more() {
+    let (vault, root) = start().await;
+    let role_id = role(&root, json!({ "secret_id_ttl": "10m" })).await;
+    let old = secret_id(&root).await;
+    vault.advance_clock(Duration::from_secs(300)).await;
+    let young = secret_id(&root).await;
+    vault.advance_clock(Duration::from_secs(301)).await;
+    let answer = root.post("auth/approle/tidy/secret-id", json!({})).await;
+    assert_eq!((answer.status, answer.warnings().len()), (202, 1));
+    assert_eq!(log_in(&root, &role_id, &old).await.status, 400);
+    assert_eq!(log_in(&root, &role_id, &young).await.status, 200);
+    assert_eq!(root.get("auth/approle/tidy/secret-id").await.status, 405);
+    assert_eq!(root.post("auth/approle/tidy/other", json!({})).await.status, 404);
+}

@@ -140,3 +140,64 @@ async fn version_1_keeps_digits_and_ttl() {
     root.delete("kv/a").await;
     assert_eq!(root.get("kv/a").await.status, 404);
 }
+
+#[tokio::test]
+async fn custom_metadata_is_text() {
+    let (_vault, root) = start().await;
+    let write = |custom| root.post("secret/metadata/x", json!({ "custom_metadata": custom }));
+    let nested = "custom_metadata validation failed: '' expected type 'string', got unconvertible type ";
+    assert_eq!(
+        write(json!({ "a": { "b": 1 } })).await.errors(),
+        [format!("{nested}'map[string]interface {{}}', value: 'map[b:1]'")]
+    );
+    assert_eq!(
+        write(json!({ "a": [1, "x", null] })).await.errors(),
+        [format!("{nested}'[]interface {{}}', value: '[1 x <nil>]'")]
+    );
+    assert_eq!(root.get("secret/metadata/x").await.status, 404, "nothing was written");
+    assert_eq!(write(json!({ "a": 1.5, "b": true })).await.status, 204);
+    let written = json!({ "a": "1.5", "b": "1" });
+    assert_eq!(root.get("secret/metadata/x").await.data("custom_metadata"), written);
+    for (patch, status) in [(json!({ "a": [1] }), 400), (json!({ "a": 1 }), 500), (json!({ "a": "" }), 400)] {
+        let body = json!({ "custom_metadata": patch });
+        assert_eq!(root.ask("PATCH", "secret/metadata/x", Some(&body)).await.status, status, "{body}");
+    }
+    assert_eq!(root.get("secret/metadata/x").await.data("custom_metadata"), written);
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_printed_are_refused_first() {
+    let (_vault, root) = start().await;
+    for path in ["secret/data/a%E2%80%8Bb", "secret//data/%C2%AD", "no/such/mount/%0A"] {
+        let answer = root.without_token().post(path, json!({ "data": {} })).await;
+        assert_eq!((answer.status, answer.text.as_str()), (400, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn two_dots_are_for_version_2_only() {
+    let (_vault, root) = start().await;
+    root.put("sys/mounts/kv1", json!({ "type": "kv" })).await;
+    let limited = root.limited(r#"path "kv1/readable..x" { capabilities = ["read"] }"#).await;
+    let one_error = |words: &str| vec![format!("1 error occurred:\n\t* {words}\n\n")];
+    for path in ["kv1/...", "kv1/a..b", "cubbyhole/a..b"] {
+        let written = root.post(path, json!({ "x": 1 })).await;
+        assert_eq!((written.status, written.errors()), (500, one_error("internal error")), "{path}");
+        let read = root.get(path).await;
+        let words = one_error("read failed: relative paths not supported");
+        assert_eq!((read.status, read.errors()), (400, words), "{path}");
+        for answer in [root.list(path).await, root.delete(path).await] {
+            let words = one_error("relative paths not supported");
+            assert_eq!((answer.status, answer.errors()), (400, words), "{path}");
+        }
+    }
+    assert_eq!(
+        limited.post("kv1/a..b", json!({ "x": 1 })).await.status,
+        500,
+        "found out before the policies"
+    );
+    assert_eq!(limited.get("kv1/a..b").await.status, 403);
+    assert_eq!(limited.get("kv1/readable..x").await.status, 400);
+    root.put("secret/data/a..b", json!({ "data": { "x": 1 } })).await;
+    assert_eq!(root.get("secret/data/a..b").await.data("data"), json!({ "x": 1 }));
+}

@@ -104,3 +104,67 @@ async fn mistakes() {
         ["no static role found for role name"]
     );
 }
+
+#[tokio::test]
+async fn a_schedule_instead_of_a_period() {
+    let (cluster, vault, root) = start_with_database().await;
+    static_role(&cluster, &root, "10m").await;
+    let first = password(&root).await;
+    let write = |body| root.post("database/static-roles/app", body);
+    let daily = json!({ "db_name": "pg", "username": "stat", "rotation_schedule": "0 0 * * *", "rotation_window": "1h" });
+    assert_eq!(write(daily).await.status, 204);
+    let answer = root.get("database/static-creds/app").await;
+    assert_eq!(answer.data("rotation_schedule"), "0 0 * * *");
+    assert_eq!((answer.data("rotation_window"), answer.data("rotation_period")), (json!(3600), json!(null)));
+    assert_eq!(answer.data("password"), first, "a new schedule is no rotation");
+    let ttl = answer.data("ttl").as_u64().unwrap();
+    assert!(ttl <= 86_400, "{ttl}");
+    vault.advance_clock(Duration::from_secs(ttl + 1)).await;
+    let second = password(&root).await;
+    assert_ne!(second, first);
+    assert!(cluster.connect_as("stat", &second).await.is_ok());
+    let ttl = root.get("database/static-creds/app").await.data("ttl").as_u64().unwrap();
+    assert!((86_000..=86_400).contains(&ttl), "until the next midnight: {ttl}");
+
+    for (settings, complaint) in [
+        (
+            json!({ "rotation_period": "1h", "rotation_schedule": "0 0 * * *" }),
+            "mutually exclusive fields rotation_period and rotation_schedule were both specified; only one of them can be provided",
+        ),
+        (
+            json!({ "rotation_period": "1h", "rotation_window": "1h" }),
+            "rotation_window is invalid with use of rotation_period",
+        ),
+        (
+            json!({ "rotation_schedule": "0 0 * * *", "rotation_window": "59m" }),
+            "rotation_window is invalid%!(EXTRA string=error, *errors.errorString=rotation_window must be 3600 seconds or more)",
+        ),
+        (
+            json!({ "rotation_schedule": "@daily" }),
+            "could not parse rotation_schedule%!(EXTRA string=error, *errors.errorString=parser does not accept descriptors: @daily)",
+        ),
+    ] {
+        let mut body = settings;
+        body["db_name"] = "pg".into();
+        let answer = write(body).await;
+        assert_eq!((answer.status, answer.errors()), (400, vec![complaint.to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn a_missed_window_is_over() {
+    let (mut cluster, vault, root) = start_with_database().await;
+    static_role(&cluster, &root, "10m").await;
+    let daily = json!({ "db_name": "pg", "rotation_schedule": "0 0 * * *", "rotation_window": "1h" });
+    root.put("database/static-roles/app", daily).await;
+    let first = password(&root).await;
+    let ttl = root.get("database/static-creds/app").await.data("ttl").as_u64().unwrap();
+    cluster.stop_server().await;
+    vault.advance_clock(Duration::from_secs(ttl + 2 * 3600)).await;
+    cluster.start_server().await.unwrap();
+    vault.advance_clock(Duration::from_secs(60)).await;
+    let answer = root.get("database/static-creds/app").await;
+    assert_eq!(answer.data("password"), first);
+    let ttl = answer.data("ttl").as_u64().unwrap();
+    assert!((70_000..86_400).contains(&ttl), "until the next midnight: {ttl}");
+}

@@ -149,3 +149,35 @@ async fn a_mount_moves_with_its_secrets() {
         );
     }
 }
+
+#[tokio::test]
+async fn why_a_mount_cannot_be_made() {
+    let (_vault, root) = start().await;
+    let too_long = json!({ "type": "kv", "config": { "default_lease_ttl": "2h", "max_lease_ttl": "1h" } });
+    let no_ttl = json!({ "type": "kv", "config": { "default_lease_ttl": "zz" } });
+    for (path, body, complaint) in [
+        ("auth/token", json!({ "type": "token" }), "path is already in use at token/"),
+        ("auth/token/x", json!({ "type": "bogus" }), "path is already in use at token/"),
+        ("auth/token", json!({}), "backend type must be specified as a string"),
+        ("auth/new", json!({ "type": "token" }), "token credential backend cannot be instantiated"),
+        ("auth/new", json!({ "type": "bogus" }), "plugin not found in the catalog: bogus"),
+        (
+            "auth/new",
+            json!({ "type": "approle", "options": { "version": "2" } }),
+            "auth method \"approle\" does not allow setting a version",
+        ),
+        ("mounts/secret", json!({ "type": "bogus" }), "path is already in use at secret/"),
+        ("mounts/secret", json!({ "type": "system" }), "mount type of \"system\" is not mountable"),
+        ("mounts/sys", json!({ "type": "system" }), "cannot mount \"sys/\""),
+        ("mounts/sys", no_ttl, "unable to parse default TTL of zz: time: invalid duration \"zz\""),
+        ("mounts/new", too_long, "given default lease TTL greater than given max lease TTL"),
+        (
+            "mounts/new",
+            json!({ "type": "kv", "options": { "version": "3" } }),
+            "nil backend of type \"kv\" returned from factory",
+        ),
+    ] {
+        let answer = root.post(&format!("sys/{path}"), body.clone()).await;
+        assert_eq!((answer.status, answer.errors()), (400, vec![complaint.to_owned()]), "{path} {body}");
+    }
+}

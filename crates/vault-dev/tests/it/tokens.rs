@@ -146,3 +146,47 @@ async fn capabilities_of_oneself() {
     let answer = root.put("sys/capabilities-self", json!({ "path": "any" })).await;
     assert_eq!(answer.data("capabilities"), json!(["root"]));
 }
+
+#[tokio::test]
+async fn the_last_use_is_over_when_capabilities_are_looked_up() {
+    let (_vault, root) = start().await;
+    let policy = r#"path "sys/capabilities*" { capabilities = ["update"] }"#;
+    root.put("sys/policies/acl/asker", json!({ "policy": policy })).await;
+    let invalid = ["1 error occurred:\n\t* invalid token\n\n"];
+    for (path, about) in [
+        ("sys/capabilities-self", None),
+        ("sys/capabilities", Some(("token", "client_token"))),
+        ("sys/capabilities-accessor", Some(("accessor", "accessor"))),
+    ] {
+        let new = json!({ "num_uses": 2, "policies": ["asker"] });
+        let made = root.put("auth/token/create", new).await;
+        let token = root.with_token(made.auth("client_token"));
+        let mut body = json!({ "paths": ["a"] });
+        if let Some((name, member)) = about {
+            body[name] = made.auth(member).into();
+        }
+        assert_eq!(token.post(path, body.clone()).await.status, 200, "{path}");
+        let last = token.post(path, body.clone()).await;
+        assert_eq!((last.status, last.errors()), (400, invalid.map(str::to_owned).to_vec()), "{path}");
+        assert_eq!(token.post(path, body).await.status, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_default_policy_grants() {
+    let (_vault, root) = start().await;
+    let token = root.token(&["default"]).await;
+    let granted = [
+        ("sys/tools/hash", json!(["update"])),
+        ("sys/tools/hash/sha2-256", json!(["update"])),
+        ("sys/control-group/request", json!(["update"])),
+        ("identity/oidc/provider/x/authorize", json!(["read", "update"])),
+        ("identity/oidc/provider/x/y/authorize", json!(["deny"])),
+        ("cubbyhole/x", json!(["create", "delete", "list", "read", "update"])),
+        ("secret/data/x", json!(["deny"])),
+    ];
+    for (path, capabilities) in granted {
+        let answer = token.put("sys/capabilities-self", json!({ "path": path })).await;
+        assert_eq!(answer.data("capabilities"), capabilities, "{path}");
+    }
+}

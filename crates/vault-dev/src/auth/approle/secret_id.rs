@@ -42,7 +42,7 @@ fn existing<'a>(role: Option<&'a mut Role>, name: &str, status: u16) -> Result<&
 }
 
 /// Drops what has expired.
-fn prune(role: &mut Role, now: Timestamp) {
+pub(super) fn prune(role: &mut Role, now: Timestamp) {
     role.secret_ids.retain(|_, secret| secret.expires.is_none_or(|end| end > now));
 }
 

@@ -4,6 +4,8 @@ mod config;
 mod connection;
 mod creds;
 mod role;
+mod rotation;
+mod schedule;
 mod statements;
 mod static_role;
 

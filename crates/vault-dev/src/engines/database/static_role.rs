@@ -7,14 +7,12 @@ use parking_lot::Mutex;
 
 use super::Database;
 use super::config::{self, DEFAULT_ROTATION};
+use super::rotation::Rotation;
 use super::statements::{Values, fill};
-use crate::clock::{Timestamp, after, rfc3339, seconds_until};
+use crate::clock::{FAR, Timestamp, after, rfc3339, seconds_until};
 use crate::core::{Answer, Call, Operation, Refusal, Reply};
 use crate::json::object;
 use crate::random;
-
-/// Vault's minimum.
-const SHORTEST_PERIOD: Duration = Duration::from_secs(5);
 
 /// After a failed rotation, as in Vault.
 const RETRY: Duration = Duration::from_secs(10);
@@ -25,7 +23,7 @@ const MAX_STATIC_ROLES: usize = 1000;
 pub(super) struct StaticRole {
     username: String,
     db_name: String,
-    period: Duration,
+    rotation: Rotation,
     statements: Vec<String>,
     /// One rotation at a time; readers wait for it, so that nobody is handed a password that is just being replaced.
     rotating: tokio::sync::Mutex<()>,
@@ -36,7 +34,26 @@ pub(super) struct StaticRole {
 struct Current {
     password: String,
     rotated: Timestamp,
+    /// The next rotation. `None`: never.
+    planned: Option<Timestamp>,
+    /// When it is tried: as planned, or again after it has failed.
     due: Timestamp,
+}
+
+impl Current {
+    fn plan(&mut self, planned: Option<Timestamp>) {
+        self.planned = planned;
+        self.due = planned.unwrap_or_else(|| after(self.rotated, FAR));
+    }
+
+    /// What to do after a failure at `now`.
+    fn postpone(&mut self, rotation: &Rotation, now: Timestamp) {
+        self.due = self.due.max(after(now, RETRY));
+        let deadline = self.planned.and_then(|planned| rotation.deadline(planned));
+        if deadline.is_some_and(|deadline| self.due > deadline) {
+            self.plan(rotation.next(now));
+        }
+    }
 }
 
 impl StaticRole {
@@ -57,13 +74,14 @@ impl StaticRole {
         let values = Values { username: &self.username, password: &password, ..Values::default() };
         match config.execute(&fill(&templates, values)).await {
             Ok(()) => {
-                *self.current.lock() = Current { password, rotated: now, due: after(now, self.period) };
+                let mut current = self.current.lock();
+                (current.password, current.rotated) = (password, now);
+                current.plan(self.rotation.next(now));
                 Ok(())
             }
             Err(complaint) => {
                 let complaint = config::password_complaint(&complaint);
-                let mut current = self.current.lock();
-                current.due = current.due.max(after(now, RETRY));
+                self.current.lock().postpone(&self.rotation, now);
                 Err(complaint)
             }
         }
@@ -88,15 +106,16 @@ fn find(database: &Database, name: &str) -> Option<Arc<StaticRole>> {
 
 fn read(database: &Database, name: &str) -> Answer {
     find(database, name).map_or_else(Answer::nothing, |role| {
-        Answer::data(object! {
+        let mut data = role.rotation.describe();
+        data.extend(object! {
             "credential_type" => "password",
             "db_name" => role.db_name.as_str(),
             "last_vault_rotation" => rfc3339(role.current.lock().rotated),
-            "rotation_period" => role.period.as_secs(),
             "rotation_statements" => role.statements.clone(),
             "skip_import_rotation" => false,
             "username" => role.username.as_str(),
-        })
+        });
+        Answer::data(data)
     })
 }
 
@@ -106,6 +125,8 @@ async fn write(database: &Database, call: &Call<'_>, name: &str) -> Reply {
         "username",
         "db_name",
         "rotation_period",
+        "rotation_schedule",
+        "rotation_window",
         "rotation_statements",
         "credential_type",
         "credential_config",
@@ -124,14 +145,7 @@ async fn write(database: &Database, call: &Call<'_>, name: &str) -> Reply {
     if username.is_empty() {
         return Err(Refusal::bad_request("username is a required field to create a static account"));
     }
-    let period = fields.duration("rotation_period")?.or(old.map(|old| old.period)).ok_or_else(|| {
-        Refusal::bad_request(
-            "one of rotation_schedule or rotation_period must be provided to create a static account",
-        )
-    })?;
-    if period < SHORTEST_PERIOD {
-        return Err(Refusal::bad_request("rotation_period must be 5 seconds or more"));
-    }
+    let rotation = Rotation::of(fields, old.map(|old| &old.rotation))?;
     let statements = fields
         .statements("rotation_statements")?
         .or(old.map(|old| old.statements.clone()))
@@ -146,14 +160,19 @@ async fn write(database: &Database, call: &Call<'_>, name: &str) -> Reply {
     }
     let now = call.now();
     let current = match old.map(|old| old.current.lock().clone()) {
-        Some(current) => Current { due: after(current.rotated, period), ..current },
-        None => Current { password: String::new(), rotated: now, due: now },
+        Some(mut current) => {
+            // A period counts from the last rotation; a schedule does not look back.
+            let last = if matches!(rotation, Rotation::Every(_)) { current.rotated } else { now };
+            current.plan(rotation.next(last));
+            current
+        }
+        None => Current { password: String::new(), rotated: now, planned: Some(now), due: now },
     };
     let is_new = current.password.is_empty();
     let role = Arc::new(StaticRole {
         username,
         db_name,
-        period,
+        rotation,
         statements,
         rotating: tokio::sync::Mutex::new(()),
         current: Mutex::new(current),
@@ -177,14 +196,14 @@ pub(super) async fn credentials(database: &Database, call: &Call<'_>, name: &str
         let _not_while_rotating = role.rotating.lock().await;
         role.current.lock().clone()
     };
-    let next = after(current.rotated, role.period);
-    Ok(Answer::data(object! {
+    let mut data = role.rotation.describe();
+    data.extend(object! {
         "last_vault_rotation" => rfc3339(current.rotated),
         "password" => current.password,
-        "rotation_period" => role.period.as_secs(),
-        "ttl" => seconds_until(call.now(), next),
+        "ttl" => current.planned.map_or(0, |planned| seconds_until(call.now(), planned)),
         "username" => role.username.as_str(),
-    }))
+    });
+    Ok(Answer::data(data))
 }
 
 pub(super) async fn rotate_now(database: &Database, call: &Call<'_>, name: &str) -> Reply {

@@ -1,9 +1,12 @@
 //! `metadata/…`: what is known about a secret besides its data.
 
+use std::collections::BTreeMap;
+
 use super::Store;
 use super::secret::{DeleteAfter, Secret};
 use crate::core::{Answer, Call, Fields, MAX_ENTRIES, Refusal, Reply};
 use crate::engines::folders;
+use crate::json::{Json, Object};
 
 pub(super) fn list(store: &Store, folder: &str) -> Answer {
     Answer::keys(folders::children(store.secrets.keys(), folder))
@@ -20,7 +23,7 @@ pub(super) fn write(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
     if names.iter().all(|name| fields.get(name).is_none()) {
         return Ok(Answer::nothing());
     }
-    let custom = fields.string_map("custom_metadata")?;
+    let custom = fields.object("custom_metadata")?.map(custom).transpose()?;
     if let Some(custom) = &custom {
         check_custom(custom)?;
     }
@@ -50,8 +53,27 @@ pub(super) fn apply(secret: &mut Secret, fields: Fields<'_>) -> Result<(), Refus
     Ok(())
 }
 
+/// Custom metadata is text: what is a single value becomes one, in Go's way.
+fn custom(members: &Object) -> Result<BTreeMap<String, String>, Refusal> {
+    check_flat(members.values())?;
+    let fields = Fields::of(members);
+    members.keys().map(|name| Ok((name.clone(), fields.text(name)?))).collect()
+}
+
+/// Lists and objects cannot become text.
+pub(super) fn check_flat<'a>(mut values: impl Iterator<Item = &'a Json>) -> Result<(), Refusal> {
+    let nested = values.find(|value| matches!(value, Json::Array(_) | Json::Object(_)));
+    nested.map_or(Ok(()), |value| {
+        Err(Refusal::bad_request(format!(
+            "custom_metadata validation failed: '' expected type 'string', got unconvertible type '{}', value: '{}'",
+            value.go_type(),
+            value.go_text()
+        )))
+    })
+}
+
 /// Vault's limits on custom metadata.
-pub(super) fn check_custom(custom: &std::collections::BTreeMap<String, String>) -> Result<(), Refusal> {
+pub(super) fn check_custom(custom: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let failed =
         |what: String| Err(Refusal::multi(400, &format!("custom_metadata validation failed: {what}")));
     if custom.len() > 64 {

@@ -1,8 +1,10 @@
 //! PATCH: JSON merge patch (RFC 7396).
 
+use std::collections::BTreeMap;
+
 use super::secret::Secret;
 use super::{Store, data, metadata};
-use crate::core::{Answer, Call, Form, Reply};
+use crate::core::{Answer, Call, Form, Refusal, Reply};
 use crate::json::{Json, Object};
 
 pub(super) fn patch_data(store: &mut Store, path: &str, call: &Call<'_>) -> Reply {
@@ -29,7 +31,7 @@ pub(super) fn patch_metadata(store: &mut Store, path: &str, call: &Call<'_>) -> 
         call.fields(&["max_versions", "cas_required", "delete_version_after", "custom_metadata", "path"]);
     let custom = fields.object("custom_metadata")?;
     let Some(secret) = store.secrets.get_mut(path) else { return Ok(not_there()) };
-    let patched = custom.map(|patch| patched_custom(secret, patch));
+    let patched = custom.map(|patch| patched_custom(secret, patch)).transpose()?;
     if let Some(patched) = &patched {
         metadata::check_custom(patched)?;
     }
@@ -40,16 +42,26 @@ pub(super) fn patch_metadata(store: &mut Store, path: &str, call: &Call<'_>) -> 
     Ok(Answer::nothing())
 }
 
-fn patched_custom(secret: &Secret, patch: &Object) -> std::collections::BTreeMap<String, String> {
+/// Unlike a write, a patch makes no text of numbers and flags; Vault finds out late, hence the status.
+fn patched_custom(secret: &Secret, patch: &Object) -> Result<BTreeMap<String, String>, Refusal> {
+    metadata::check_flat(patch.values())?;
     let mut custom = secret.custom_metadata.clone().unwrap_or_default();
     for (name, value) in patch {
         match value {
             Json::Null => drop(custom.remove(name)),
             Json::String(text) => drop(custom.insert(name.clone(), text.clone())),
-            other => drop(custom.insert(name.clone(), crate::json::encode(other))),
+            other => {
+                let kind = if matches!(other, Json::Bool(_)) { "bool" } else { "number" };
+                return Err(Refusal::multi(
+                    500,
+                    &format!(
+                        "json: cannot unmarshal {kind} into Go struct field KeyMetadata.custom_metadata of type string"
+                    ),
+                ));
+            }
         }
     }
-    custom
+    Ok(custom)
 }
 
 /// Vault answers a patch of nothing with an empty 404.

@@ -21,7 +21,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    clippy::large_enum_variant,
     reason = "all of this crate is a test"
 )]
 

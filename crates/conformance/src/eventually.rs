@@ -1,0 +1,24 @@
+//! Waiting for what takes its time, without asserting how long that is.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// A guard against hanging, far beyond what anything here takes: the slowest is a static role's rotation, which a
+/// real Vault looks at every five seconds.
+const AT_MOST: Duration = Duration::from_secs(40);
+
+/// Asks until there is an answer, and returns it.
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let until = Instant::now() + AT_MOST;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < until, "not within {AT_MOST:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,207 @@
+//! A real Vault as a child process.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gds_vault::{Address, Client, Method, SecretString};
+use nix::unistd::{AccessFlags, access};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::child::Guarded;
+
+/// Longest wait for Vault to be ready: it takes a fifth of a second on an idle machine.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often another port is tried. Each failure means that someone took the port, or the next one, which Vault
+/// uses too, between our choice and Vault's start.
+const PORTS_TRIED: u32 = 8;
+
+/// What opens a server.
+pub(super) struct Keys {
+    pub(super) root_token: SecretString,
+    pub(super) unseal_key: SecretString,
+}
+
+/// A Vault process of our own. Killed when dropped, also by a panic or when this process is killed.
+pub(super) struct RealVault {
+    address: Address,
+    args: Vec<String>,
+    folder: TempDir,
+    process: tokio::sync::Mutex<Option<Guarded>>,
+}
+
+/// The binary to test with: `VAULT_BIN`, else `vault` or `bao` on `PATH`.
+pub(crate) fn find_binary() -> Option<PathBuf> {
+    if let Some(binary) = env::var_os("VAULT_BIN").filter(|binary| !binary.is_empty()) {
+        return Some(binary.into());
+    }
+    let folders: Vec<_> = env::split_paths(&env::var_os("PATH")?).collect();
+    let all = ["vault", "bao"].into_iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
+    all.into_iter().find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+}
+
+impl RealVault {
+    /// `vault server -dev`: everything in memory.
+    pub(super) async fn start_dev() -> Result<(Self, Keys), String> {
+        let vault = Self::start_somewhere(|_, port| {
+            let listen = format!("-dev-listen-address=127.0.0.1:{port}");
+            let fixed = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"];
+            Ok(fixed.into_iter().map(str::to_owned).chain([listen]).collect())
+        });
+        let vault = vault.await?;
+        let key = vault.printed("Unseal Key: ").await?;
+        Ok((vault, Keys { root_token: "root".into(), unseal_key: key.into() }))
+    }
+
+    /// With its storage in files, so that it can be [started again](Self::start_again).
+    pub(super) async fn start_lasting() -> Result<(Self, Keys), String> {
+        let vault = Self::start_somewhere(|folder, port| {
+            let config = json!({
+                "storage": {"file": {"path": folder.path().join("storage")}},
+                "listener": {"tcp": {"address": format!("127.0.0.1:{port}"), "tls_disable": true}},
+                "api_addr": format!("http://127.0.0.1:{port}"),
+                "disable_mlock": true,
+            });
+            let file = folder.path().join("config.json");
+            fs::write(&file, config.to_string()).map_err(|error| error.to_string())?;
+            Ok(vec!["server".to_owned(), format!("-config={}", file.display())])
+        });
+        let vault = vault.await?;
+        let keys = vault.initialize().await?;
+        Ok((vault, keys))
+    }
+
+    async fn start_somewhere(
+        args: impl Fn(&TempDir, u16) -> Result<Vec<String>, String>,
+    ) -> Result<Self, String> {
+        let mut failure = String::new();
+        for _ in 0..PORTS_TRIED {
+            let port = free_port()?;
+            let folder = TempDir::with_prefix("conformance-vault-").map_err(|error| error.to_string())?;
+            let address = Address::parse(&format!("http://127.0.0.1:{port}")).map_err(|e| e.to_string())?;
+            let args = args(&folder, port)?;
+            let vault = Self { address, args, folder, process: tokio::sync::Mutex::default() };
+            match vault.start_again().await {
+                Ok(()) => return Ok(vault),
+                Err(error) => failure = error,
+            }
+        }
+        Err(format!("a real Vault did not start on {PORTS_TRIED} ports; the last time: {failure}"))
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Starts the process, and waits until it answers. (Sealed, if it has its storage in files.)
+    pub(super) async fn start_again(&self) -> Result<(), String> {
+        let binary = find_binary().ok_or("there is no real Vault")?;
+        let log = File::create(self.log()).map_err(|error| error.to_string())?;
+        let process = Guarded::spawn(&binary, &self.args, self.folder.path(), log)
+            .await
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
+        *self.process.lock().await = Some(process);
+        let client = self.client();
+        let until = Instant::now() + READY_WITHIN;
+        let mut problem = None;
+        while Instant::now() < until {
+            match client.sys().health().await {
+                // Only our own process says "ready" in our own log: another one may have taken the port.
+                Ok(health) if self.has_said("server started!") => {
+                    // In development mode it listens before it is unsealed.
+                    if !health.sealed || !self.args.iter().any(|arg| arg == "-dev") {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => problem = Some(error.to_string()),
+            }
+            if self.has_said("Error initializing") || self.has_said("address already in use") {
+                return Err(self.last_words());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Err(format!("not ready within {READY_WITHIN:?} ({problem:?}): {}", self.last_words()))
+    }
+
+    pub(super) async fn freeze(&self) {
+        self.process.lock().await.as_ref().expect("it runs").freeze().await;
+    }
+
+    pub(super) async fn thaw(&self) {
+        self.process.lock().await.as_ref().expect("it runs").thaw();
+    }
+
+    pub(super) async fn kill(&self) {
+        if let Some(process) = self.process.lock().await.take() {
+            process.kill().await;
+        }
+    }
+
+    async fn initialize(&self) -> Result<Keys, String> {
+        let client = self.client();
+        let body = json!({"secret_shares": 1, "secret_threshold": 1});
+        let answer = client.request(Method::PUT, "sys/init").json(&body).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
+        let text = |value: &serde_json::Value| value.as_str().map(SecretString::from);
+        let (root_token, unseal_key) =
+            text(&said["root_token"]).zip(text(&said["keys_base64"][0])).ok_or("sys/init told no keys")?;
+        client.sys().unseal(&unseal_key).await.map_err(|error| error.to_string())?;
+        Ok(Keys { root_token, unseal_key })
+    }
+
+    /// What stands behind `label` in what Vault printed.
+    async fn printed(&self, label: &str) -> Result<String, String> {
+        let until = Instant::now() + READY_WITHIN;
+        loop {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            // A whole line: the rest of it may still be on its way.
+            let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(value) = lines.find_map(|line| line.strip_prefix(label)) {
+                return Ok(value.trim().to_owned());
+            }
+            if Instant::now() > until {
+                return Err(format!("Vault did not print {label:?}: {}", self.last_words()));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn client(&self) -> Client {
+        let builder = Client::builder().address(self.address.clone()).timeout(Duration::from_secs(10));
+        builder.build().unwrap()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn has_said(&self, words: &str) -> bool {
+        fs::read_to_string(self.log()).is_ok_and(|log| log.contains(words))
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let mut lines: Vec<_> = log.lines().rev().take(10).collect();
+        lines.reverse();
+        lines.join("\n")
+    }
+}
+
+/// A port that is free, and whose next one is free too: Vault takes that for its cluster traffic.
+fn free_port() -> Result<u16, String> {
+    for _ in 0..100 {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+        let port = taken.local_addr().map_err(|error| error.to_string())?.port();
+        if port < u16::MAX && TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no two neighbouring ports are free".to_owned())
+}

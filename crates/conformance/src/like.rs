@@ -75,3 +75,53 @@ fn is_uuid(text: &str) -> bool {
     let lengths: Vec<_> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn differences(actual: &Value, expected: &Value) -> Vec<String> {
+        let mut differences = Vec::new();
+        compare("", actual, expected, &mut differences);
+        differences
+    }
+
+    #[test]
+    fn sorts_of_values() {
+        for (value, sort) in [
+            (json!("2026-11-23T21:34:53.058494644Z"), "<time>"),
+            (json!("2026-11-23T21:34:53Z"), "<time>"),
+            (json!("0daa3d25-10a3-1e2f-c4a8-0f3e5a6b7c8d"), "<uuid>"),
+            (json!("x"), "<text>"),
+            (json!(-1), "<number>"),
+            (json!(null), "<any>"),
+            (json!(600), "<570..600>"),
+        ] {
+            assert_eq!(differences(&value, &json!(sort)), Vec::<String>::new());
+        }
+        for (value, sort) in [
+            (json!(""), "<time>"),
+            (json!("2026-11-23T21:34:53.Z"), "<time>"),
+            (json!("2026-11-23 21:34:53"), "<time>"),
+            (json!("0daa3d25-10a3-1e2f-c4a8-0f3e5a6b7c8"), "<uuid>"),
+            (json!(""), "<text>"),
+            (json!(1), "<text>"),
+            (json!("1"), "<number>"),
+            (json!(601), "<570..600>"),
+        ] {
+            assert_eq!(differences(&value, &json!(sort)).len(), 1, "{value} is no {sort}");
+        }
+    }
+
+    #[test]
+    fn every_difference_is_told_with_its_place() {
+        let actual = json!({"a": {"b": [1, 2]}, "more": 1, "same": null});
+        let expected = json!({"a": {"b": [1, 3]}, "less": 1, "same": null});
+        let expected_differences = ["/a/b/1: 2, expected 3", "/less: missing", "/more: 1, expected none"];
+        assert_eq!(differences(&actual, &expected), expected_differences);
+        assert_eq!(differences(&json!([1]), &json!([1, 2])), [": [1], expected [1,2]"]);
+        assert_eq!(differences(&json!({"a": null}), &json!({})), ["/a: null, expected none"]);
+    }
+}

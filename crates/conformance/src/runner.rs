@@ -37,12 +37,10 @@ pub fn run(target: Target) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if target == Target::RealVault && find_binary().is_none() {
-        println!(
-            "conformance: real Vault: not run (set VAULT_BIN or put vault or bao on PATH; make vault builds one)"
-        );
-        let required = std::env::var_os("REQUIRE_REAL_VAULT").is_some_and(|value| value == "1");
-        return if required { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    if target == Target::RealVault
+        && let Some(code) = reason_not_to_run()
+    {
+        return code;
     }
     failures::listen();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -60,6 +58,24 @@ pub fn run(target: Target) -> ExitCode {
     match interrupted {
         Ok(report) => report.tell(target, filtered_out),
         Err(()) => ExitCode::from(130),
+    }
+}
+
+/// Without a real Vault there is nothing to run: tells that, and how the process ends.
+fn reason_not_to_run() -> Option<ExitCode> {
+    match find_binary() {
+        Ok(Some(_)) => None,
+        Ok(None) => {
+            println!(
+                "conformance: real Vault: not run (set VAULT_BIN or put vault or bao on PATH; make vault builds one)"
+            );
+            let required = std::env::var_os("REQUIRE_REAL_VAULT").is_some_and(|value| value == "1");
+            Some(if required { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        Err(error) => {
+            println!("conformance: real Vault: not run: {error}");
+            Some(ExitCode::FAILURE)
+        }
     }
 }
 

@@ -45,3 +45,33 @@ impl Arguments {
             && !self.skip.iter().any(fits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Arguments {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn what_a_line_selects() {
+        for (line, selected) in [
+            ("", true),
+            ("kv2", true),
+            ("kv2::reads", true),
+            ("kv1 kv2", true),
+            ("kv1", false),
+            ("kv2 --exact", false),
+            ("kv2::reads --exact", true),
+            ("--skip reads", false),
+            ("kv2 --skip=kv1", true),
+            ("--ignored", false),
+            ("--include-ignored", true),
+            ("--nocapture -q --test-threads 4 --format=pretty --color always", true),
+        ] {
+            assert_eq!(parsed(line).selects("kv2::reads"), selected, "{line}");
+        }
+        assert!(parsed("kv2 --list").list);
+    }
+}

@@ -35,3 +35,20 @@ pub(super) async fn within(limit: Duration, test: BoxFuture<'static, ()>) -> Res
     let said = said.lock().unwrap();
     Err(said.iter().cloned().chain([why]).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_test_passes_fails_or_hangs() {
+        listen();
+        assert_eq!(within(LIMIT, Box::pin(async {})).await, Ok(()));
+        let failing = within(LIMIT, Box::pin(async { panic!("no such luck") })).await.unwrap_err();
+        assert!(failing.contains("no such luck") && failing.contains("failures.rs"), "{failing}");
+        let hanging = within(LIMIT, Box::pin(std::future::pending())).await;
+        assert_eq!(hanging, Err("it was still running after 60 s".to_owned()));
+    }
+}

@@ -7,20 +7,22 @@ use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::eventually::eventually;
 
 /// Starts the program, tells its process id, and kills it once its own input ends: when the parent closes the pipe,
-/// by whatever way it ends.
+/// by whatever way it ends. Unless it was told to keep the program's folder, it removes that, too.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
+folder=$1; shift
 "$@" >&2 </dev/null &
 echo $!
-read -r _
+read -r order
 kill -KILL $!
 wait $! 2>/dev/null
+[ "$order" = keep ] || rm -rf -- "$folder"
 "#;
 
 /// A running program. Killed when dropped.
@@ -32,7 +34,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Runs `program` with nothing in its environment but `HOME`; what it writes goes to `log`.
+    /// Runs `program` with nothing in its environment but `HOME`, its own folder; what it writes goes to `log`.
     pub(super) async fn spawn<A: AsRef<OsStr>>(
         program: &Path,
         args: impl IntoIterator<Item = A>,
@@ -41,6 +43,7 @@ impl Guarded {
     ) -> io::Result<Self> {
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "keeper"])
+            .arg(home)
             .arg(program)
             .args(args)
             .env_clear()
@@ -69,20 +72,30 @@ impl Guarded {
         kill(self.pid, Signal::SIGCONT).unwrap();
     }
 
-    /// Whether no thread of it runs. Where there is no `/proc`, that is not known, and taken to be so.
-    fn is_frozen(&self) -> bool {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
-        threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default()).all(
-            |stat| {
-                // The name of the program, in brackets, may have anything in it.
-                stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't']))
-            },
-        )
+    /// Whether it has ended by itself. Where there is no `/proc`, that is not known.
+    pub(super) fn has_ended(&self) -> bool {
+        // Its keeper does not ask for its status before the end, so it is not gone altogether.
+        self.states().contains('Z')
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Whether no thread of it runs. Where there is no `/proc`, that is not known, and taken to be so.
+    fn is_frozen(&self) -> bool {
+        self.states().chars().all(|state| state == 'T')
+    }
+
+    /// The states of its threads, a letter each (proc(5)).
+    fn states(&self) -> String {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+        // The name of the program, in brackets, may have anything in it.
+        stats.filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next()).collect()
+    }
+
+    /// Kills it, and waits until it is gone. Its folder stays.
     pub(super) async fn kill(mut self) {
-        drop(self.lifeline.take());
+        if let Some(mut lifeline) = self.lifeline.take() {
+            lifeline.write_all(b"keep\n").await.unwrap();
+        }
         self.keeper.wait().await.unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gds_vault::{Address, Client, Method, SecretString};
@@ -21,6 +21,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// uses too, between our choice and Vault's start.
 const PORTS_TRIED: u32 = 8;
 
+/// What it says when someone else has taken a port.
+const TAKEN: &str = "address already in use";
+
 /// What opens a server.
 pub(super) struct Keys {
     pub(super) root_token: SecretString,
@@ -31,18 +34,23 @@ pub(super) struct Keys {
 pub(super) struct RealVault {
     address: Address,
     args: Vec<String>,
-    folder: TempDir,
+    /// Before the folder: it must have ended when that is removed.
     process: tokio::sync::Mutex<Option<Guarded>>,
+    folder: TempDir,
 }
 
-/// The binary to test with: `VAULT_BIN`, else `vault` or `bao` on `PATH`.
-pub(crate) fn find_binary() -> Option<PathBuf> {
-    if let Some(binary) = env::var_os("VAULT_BIN").filter(|binary| !binary.is_empty()) {
-        return Some(binary.into());
+/// The binary to test with: `VAULT_BIN`, else `vault` or `bao` on `PATH`. An error if `VAULT_BIN` names none.
+pub(crate) fn find_binary() -> Result<Option<PathBuf>, String> {
+    let is_program = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    if let Some(named) = env::var_os("VAULT_BIN").filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        let wrong = || format!("VAULT_BIN={} is not an executable file", named.display());
+        return if is_program(&named) { Ok(Some(named)) } else { Err(wrong()) };
     }
-    let folders: Vec<_> = env::split_paths(&env::var_os("PATH")?).collect();
-    let all = ["vault", "bao"].into_iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
-    all.into_iter().find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = env::split_paths(&path).collect();
+    let mut all = ["vault", "bao"].into_iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
+    Ok(all.find(|file| is_program(file)))
 }
 
 impl RealVault {
@@ -80,6 +88,7 @@ impl RealVault {
         args: impl Fn(&TempDir, u16) -> Result<Vec<String>, String>,
     ) -> Result<Self, String> {
         let mut failure = String::new();
+        // Whatever is wrong but the port stays wrong.
         for _ in 0..PORTS_TRIED {
             let port = free_port()?;
             let folder = TempDir::with_prefix("conformance-vault-").map_err(|error| error.to_string())?;
@@ -88,7 +97,8 @@ impl RealVault {
             let vault = Self { address, args, folder, process: tokio::sync::Mutex::default() };
             match vault.start_again().await {
                 Ok(()) => return Ok(vault),
-                Err(error) => failure = error,
+                Err(error) if error.contains(TAKEN) => failure = error,
+                Err(error) => return Err(error),
             }
         }
         Err(format!("a real Vault did not start on {PORTS_TRIED} ports; the last time: {failure}"))
@@ -100,7 +110,7 @@ impl RealVault {
 
     /// Starts the process, and waits until it answers. (Sealed, if it has its storage in files.)
     pub(super) async fn start_again(&self) -> Result<(), String> {
-        let binary = find_binary().ok_or("there is no real Vault")?;
+        let binary = find_binary()?.ok_or("there is no real Vault")?;
         let log = File::create(self.log()).map_err(|error| error.to_string())?;
         let process = Guarded::spawn(&binary, &self.args, self.folder.path(), log)
             .await
@@ -121,8 +131,9 @@ impl RealVault {
                 Ok(_) => {}
                 Err(error) => problem = Some(error.to_string()),
             }
-            if self.has_said("Error initializing") || self.has_said("address already in use") {
-                return Err(self.last_words());
+            let has_ended = self.process.lock().await.as_ref().is_none_or(Guarded::has_ended);
+            if has_ended || self.has_said(TAKEN) {
+                return Err(format!("{} did not start: {}", binary.display(), self.last_words()));
             }
             sleep(Duration::from_millis(20)).await;
         }

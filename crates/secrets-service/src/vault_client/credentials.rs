@@ -73,13 +73,12 @@ impl ResilientVaultClient {
             return Err(Error::new(ErrorKind::InvalidRequest, role, what));
         }
         let path = format!("{}/{sort}/{role}", self.shared.database_mount);
-        let read = match self.cached(&path) {
-            Some(read) => read,
+        let read = if let Some(read) = self.cached(&path) {
+            read
+        } else {
             // Under its own mount and no other: if that cannot be seen, the error should be about it.
-            None => {
-                let mount = self.shared.database_mount.as_ref();
-                self.read_under(Some(mount), &path, ReadOptions::default()).await?
-            }
+            let mount = self.shared.database_mount.as_ref();
+            self.read_under(Some(mount), &path, ReadOptions::default()).await?
         };
         let field = |name: &str| {
             read.field(name).and_then(|field| field.as_string()).ok_or_else(|| {

@@ -224,20 +224,21 @@ impl Shared {
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), Error> {
+        let ours = self.session.current().is_some_and(|login| login.ours);
         let mut failed = 0;
         let mut last = None;
         for id in self.leases.drain(Instant::now()) {
             match timeout_at(deadline, self.client.leases().revoke_sync(&id)).await {
                 Ok(Ok(())) => {}
-                // A lease that Vault no longer knows is as good as revoked.
-                Ok(Err(error)) if error.kind() == gds_vault::ErrorKind::BadRequest => {}
+                // Not allowed by the policy: revoking the token, below, revokes what hangs on it.
+                Ok(Err(error)) if ours && error.kind() == gds_vault::ErrorKind::PermissionDenied => {}
                 Ok(Err(error)) => (failed, last) = (failed + 1, Some(error.to_string())),
                 Err(_) => (failed, last) = (failed + 1, Some("out of time".to_owned())),
             }
         }
-        if self.session.current().is_some_and(|login| login.ours) {
+        if ours {
             match timeout_at(deadline, self.client.tokens().revoke_self()).await {
-                Ok(Ok(())) => return Ok(()), // and with the token every lease that hung on it
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => (failed, last) = (failed + 1, Some(error.to_string())),
                 Err(_) => (failed, last) = (failed + 1, Some("out of time".to_owned())),
             }

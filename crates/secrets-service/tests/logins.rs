@@ -190,3 +190,21 @@ async fn closing_revokes_the_leases_and_the_token_that_we_made() {
         assert_eq!(vault.count("auth/token/revoke-self"), revoked);
     }
 }
+
+#[tokio::test]
+async fn closing_tells_of_a_credential_that_could_not_be_revoked() {
+    let vault = FakeVault::start().await;
+    vault.script(|seen| match seen.path.as_str() {
+        "sys/leases/revoke" => errors(400, "failed to revoke entry: the database is away"),
+        path if path.starts_with("database/") => {
+            let lease = r#"{"lease_id":"database/creds/myapp/1","lease_duration":3600,"renewable":true,"data":{"username":"u","password":"p"}}"#;
+            Reply::Json(200, lease.into())
+        }
+        _ => answer(seen, &kv("v", 1)),
+    });
+    let client = client(&approle_config(&vault.address, "5e1f-role", plain("s")));
+    client.get_database_credentials("myapp").await.unwrap();
+    let error = client.close(OnClose::Revoke).await.unwrap_err();
+    assert!(error.to_string().contains("1 not revoked"), "{error}");
+    assert_eq!(vault.count("auth/token/revoke-self"), 1, "the login is ended all the same");
+}

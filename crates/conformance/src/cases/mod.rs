@@ -69,7 +69,7 @@ impl Case {
     }
 }
 
-/// Lists the tests of a file: `cases![Needs::Nothing; reads, writes]`.
+/// Lists the tests of a file by what they need: `cases! { Nothing: [reads, writes], OwnServer: [seals] }`.
 macro_rules! cases {
     ($($needs:ident: [$($name:ident),* $(,)?]),* $(,)?) => {
         pub(super) const CASES: &[$crate::cases::Case] = &[$($(

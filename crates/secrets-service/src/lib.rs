@@ -24,6 +24,7 @@ mod flight_tests;
 mod key;
 mod patch;
 mod path;
+mod renewal;
 pub mod retry;
 mod secret_read;
 mod service;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::cache::LONGEST;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Full, Waiting};
+use crate::renewal;
 use crate::retry::Backoff;
 use crate::upstream::{Operation, Repeat, Upstream};
 
@@ -28,9 +29,6 @@ const AFTER_REFUSAL: Backoff = Backoff::new(Duration::from_secs(1), Duration::fr
 
 /// Between logins that got no answer: at most 5 s, for this is how long a recovered Vault may go unnoticed.
 const AFTER_SILENCE: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
-
-/// When a token is renewed: at two thirds of its life, up to a tenth earlier, as leases are.
-const RENEW_AT: f64 = 2.0 / 3.0;
 
 /// How long a token that was just found to be alive is believed to be: for that long a 403 is a genuine
 /// "permission denied", and no question about the token is asked again.
@@ -65,7 +63,7 @@ struct Time {
 impl Time {
     fn of(ttl: Duration, now: Instant) -> Self {
         let ends = now + ttl;
-        let renew_from = now + ttl.mul_f64(RENEW_AT - fastrand::f64() * 0.1);
+        let renew_from = now + renewal::due_after(ttl);
         Self { renew_from, usable_until: ends - margin(ttl), ends }
     }
 }
@@ -283,7 +281,7 @@ impl Session {
     }
 
     /// Renews the token of `generation`. If Vault grants (much) less than at the login, its max_ttl is near: then
-    /// nothing is changed, and there is a new login a little before the end.
+    /// it is not renewed again, and there is a new login a little before the end.
     async fn renew(&self, generation: u64) -> Result<bool, Error> {
         let Some(login) = self.current.load_full().filter(|login| login.generation == generation) else {
             return Ok(false);
@@ -302,7 +300,7 @@ impl Session {
         let now = Instant::now();
         let mut time = login.time.lock();
         match renewed {
-            Ok(auth) if auth.lease_duration >= login.ttl.mul_f64(RENEW_AT) => {
+            Ok(auth) if !renewal::is_shortened(auth.lease_duration, login.ttl) => {
                 *time = Some(Time::of(auth.lease_duration.min(LONGEST), now));
                 Ok(true)
             }

@@ -11,17 +11,10 @@ use super::fetch::Place;
 use super::{FetchResult, Shared};
 use crate::cache::{Entry, LONGEST, Lifetime};
 use crate::key::Key;
+use crate::renewal;
 use crate::secret_read::CachedSecret;
 use crate::session::Login;
 use crate::upstream::{Operation, Repeat};
-
-/// When a lease is renewed: at two thirds of its time, up to a tenth earlier. Early enough for several more tries
-/// before the end, late enough to be no load; and a fleet that started together does not renew together.
-const RENEW_AT: f64 = 2.0 / 3.0;
-
-/// A renewal that grants less than this part of what the lease had at first means that its max_ttl is near: then a
-/// new credential is made, while the old one still works for those who hold it.
-const SHORTENED: f64 = RENEW_AT;
 
 /// What came of an attempt to renew.
 pub(super) enum Renewal {
@@ -55,7 +48,8 @@ impl Shared {
         match renewed {
             Ok((answer, login)) => {
                 let granted = answer.lease().map_or(Duration::ZERO, |lease| lease.duration);
-                if granted < lease.duration.mul_f64(SHORTENED) {
+                if renewal::is_shortened(granted, lease.duration) {
+                    // A new credential is made while the old one still works for those who hold it.
                     return Renewal::AtItsEnd;
                 }
                 let now = Instant::now();
@@ -80,7 +74,7 @@ pub(super) fn leased(duration: Duration, login: &Login, now: Instant) -> Lifetim
     let life = end.saturating_duration_since(now);
     Lifetime {
         fresh_until: end - margin(life),
-        refresh_from: now + life.mul_f64(RENEW_AT - fastrand::f64() * 0.1),
+        refresh_from: now + renewal::due_after(life),
         ..Lifetime::until(now, end)
     }
 }

@@ -8,17 +8,25 @@ use tokio::time::{Instant, sleep};
 /// real Vault looks at every five seconds.
 const AT_MOST: Duration = Duration::from_secs(40);
 
-/// Asks until there is an answer, and returns it.
-pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+/// Asks until there is an answer, and returns it. Panics after 40 s.
+pub async fn eventually<T, F>(what: &str, ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let until = Instant::now() + AT_MOST;
+    eventually_within(AT_MOST, what, ask).await
+}
+
+/// [`eventually`], with another guard against hanging.
+pub async fn eventually_within<T, F>(at_most: Duration, what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let until = Instant::now() + at_most;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < until, "not within {AT_MOST:?}: {what}");
+        assert!(Instant::now() < until, "not within {at_most:?}: {what}");
         sleep(Duration::from_millis(50)).await;
     }
 }

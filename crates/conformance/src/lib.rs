@@ -13,6 +13,8 @@
 //! | `like` | comparing JSON that has times and ids in it |
 //! | `runner` | arguments, concurrency, time limits, the report |
 //!
+//! Other tests against a real Vault start it by what is public here, too.
+//!
 //! To add a test, write an `async fn name(corner: Corner)` into a file of `cases` and its name into the list at the
 //! file's top. It fails by panicking.
 
@@ -35,5 +37,6 @@ mod postgres;
 mod runner;
 mod server;
 
+pub use eventually::{eventually, eventually_within};
 pub use runner::run;
-pub use server::Target;
+pub use server::{Keys, NoVault, RealVault, Target, real_vault};

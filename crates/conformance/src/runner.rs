@@ -16,7 +16,7 @@ use self::arguments::Arguments;
 use crate::cases::{Case, Needs};
 use crate::corner::Corner;
 use crate::postgres::Postgres;
-use crate::server::{Server, Target, find_binary};
+use crate::server::{NoVault, Server, Target, real_vault};
 use crate::{cases, command};
 
 /// Tests under way at once. Most of their time they wait for something to expire, so more than there are processors.
@@ -63,20 +63,9 @@ pub fn run(target: Target) -> ExitCode {
 
 /// Without a real Vault there is nothing to run: tells that, and how the process ends.
 fn reason_not_to_run() -> Option<ExitCode> {
-    match find_binary() {
-        Ok(Some(_)) => None,
-        Ok(None) => {
-            println!(
-                "conformance: real Vault: not run (set VAULT_BIN or put vault or bao on PATH; make vault builds one)"
-            );
-            let required = std::env::var_os("REQUIRE_REAL_VAULT").is_some_and(|value| value == "1");
-            Some(if required { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-        }
-        Err(error) => {
-            println!("conformance: real Vault: not run: {error}");
-            Some(ExitCode::FAILURE)
-        }
-    }
+    let NoVault { reason, is_failure } = real_vault().err()?;
+    println!("conformance: real Vault: {reason}");
+    Some(if is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What the tests share.

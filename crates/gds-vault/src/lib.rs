@@ -30,6 +30,7 @@
 //! |---|---|
 //! | [`Client`], [`Request`], [`Response`] | any request to any path, over one or several servers |
 //! | [`Secret`], [`Data`], [`Field`], [`Lease`] | what an answer holds; values are looked up in its body, not copied |
+//! | [`Forward`], [`Forwarded`] | requests passed on as they came, streamed: for proxies |
 //! | [`Error`], [`ErrorKind`] | what went wrong, and whether a retry can help |
 //! | [`Kv1`], [`Kv2`], [`Database`], [`Leases`], [`Tokens`], [`Wrapping`], [`Sys`] | the endpoints that applications use |
 //! | [`AuthMethod`] and its implementations | logging in |
@@ -63,7 +64,7 @@ pub use auth::{
     AppRoleAuth, AuthMethod, BoxFuture, CertAuth, Credential, JwtAuth, KubernetesAuth, SecretId, TokenAuth,
     UserpassAuth,
 };
-pub use client::{Client, ClientBuilder};
+pub use client::{Client, ClientBuilder, Forward, Forwarded, ForwardedBody};
 pub use engines::{Database, Kv1, Kv2, LeaseLookup, Leases, TokenLookup, Tokens, WrapLookup, Wrapping};
 pub use error::{Error, ErrorKind};
 pub use http::Method;

@@ -124,3 +124,50 @@ async fn an_untrusted_server_is_passed_over_and_not_told_the_token() {
     assert_eq!(ask(&client).await, second.address());
     assert!(untrusted.requests().is_empty());
 }
+
+/// The leader was killed: the standbys still send everybody there, until they have elected another one.
+#[tokio::test]
+async fn while_the_standbys_have_no_leader_no_server_counts_as_gone() {
+    for leader_at in 0..3 {
+        let gone = nobody().await;
+        let location = format!("{gone}/v1/a");
+        let (one, two) = (standby(&location).await, standby(&location).await);
+        let mut addresses = vec![one.address(), two.address()];
+        addresses.insert(leader_at, gone.clone());
+        let client = over(addresses);
+        // The second time with everyone demoted.
+        for asked in 1..=2 {
+            let error = read_error(&client).await;
+            assert_eq!((error.kind(), error.was_sent()), (ErrorKind::Standby, false), "{leader_at}: {error}");
+            assert!(error.to_string().contains("cannot connect"), "{error}");
+            assert_eq!((one.requests().len(), two.requests().len()), (asked, asked), "{leader_at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_standby_is_passed_over_while_its_leader_is_gone_even_by_a_write() {
+    let gone = nobody().await;
+    let (standby, elected) = (standby(&format!("{gone}/v1/a")).await, good().await);
+    let client = over([standby.address(), gone, elected.address()]);
+    for written in 1..=2 {
+        client.request(Method::POST, "a").json(&json!({"k": "v"})).send().await.unwrap();
+        assert_eq!(elected.requests().len(), written);
+    }
+    assert_eq!(standby.requests().len(), 1, "and is asked last for a while");
+}
+
+/// Without a leader to redirect to, Vault's standbys say so.
+#[tokio::test]
+async fn a_standby_without_a_leader_is_asked_last() {
+    let message = "local node not active but active cluster node not found";
+    let (standby, elected) = (Server::always(Reply::errors(500, &[message])).await, good().await);
+    let client = over([standby.address(), elected.address()]);
+    assert_eq!(read_error(&client).await.kind(), ErrorKind::Standby);
+    assert_eq!(ask(&client).await, elected.address());
+}
+
+/// Redirects to where nobody may be any more.
+async fn standby(location: &str) -> Server {
+    Server::always(Reply::redirect(307, location)).await
+}

@@ -104,6 +104,12 @@ impl<V> Entry<V> {
         &self.block.header.header.rest.lifetime
     }
 
+    /// What it is filed under.
+    pub fn key(&self) -> &str {
+        // Made from a text in `new`.
+        std::str::from_utf8(&self.block.slice).unwrap_or_default()
+    }
+
     /// How long ago it was fetched.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.lifetime().fetched_at)
@@ -245,6 +251,11 @@ impl<V> SecretCache<V> {
     /// Removes everything that `keep` does not want to keep.
     pub fn retain(&self, keep: impl Fn(&Entry<V>) -> bool) {
         self.table.retain(|_, entry| keep(entry));
+    }
+
+    /// All there is, in no order, expired entries that have not been pushed out yet included.
+    pub fn entries(&self) -> Vec<Entry<V>> {
+        self.table.iter().map(|(_, entry)| entry).collect()
     }
 
     /// Removes everything.

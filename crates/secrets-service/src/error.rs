@@ -95,7 +95,7 @@ impl Error {
     }
 
     /// From what `gds_vault` reported for `subject` (a path, or "login").
-    pub(crate) fn from_vault(subject: &str, error: gds_vault::Error) -> Self {
+    pub fn from_vault(subject: &str, error: gds_vault::Error) -> Self {
         let kind = ErrorKind::of(error.kind());
         Self::new(kind, subject, error.to_string()).with(|inner| inner.source = Some(error))
     }
@@ -119,6 +119,14 @@ impl Error {
             }
             inner.subject.clear();
             inner.subject.push_str(subject);
+        })
+    }
+
+    /// Adds what is known of the value that can no longer stand in.
+    pub(crate) fn noting(self, note: &str) -> Self {
+        self.with(|inner| {
+            inner.what.push_str("; ");
+            inner.what.push_str(note);
         })
     }
 

@@ -1,5 +1,7 @@
 //! What a cached value is filed under: its path in the one spelling that means nothing else, and its version.
 
+use std::sync::Arc;
+
 use gds_vault::{MountKind, SecretPath};
 
 /// Stands between a path and a version. Paths have no control characters.
@@ -8,9 +10,9 @@ const VERSION: char = '\u{1}';
 /// Stands before a path whose mount is not known.
 const UNRESOLVED: char = '\u{2}';
 
-/// All spellings of one secret have the same key.
+/// All spellings of one secret have the same key. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Box<str>);
+pub(crate) struct Key(Arc<str>);
 
 impl Key {
     /// The path is `mount/rest`, as people write it; most callers do too, so most cached reads find their entry by
@@ -26,12 +28,12 @@ impl Key {
             key.push(VERSION);
             key.push_str(&version.to_string());
         }
-        Self(key.into_boxed_str())
+        Self(key.into())
     }
 
     /// A key for a path whose mount is not known.
     pub(crate) fn unresolved(path: &str) -> Self {
-        Self(format!("{UNRESOLVED}{path}").into_boxed_str())
+        Self(format!("{UNRESOLVED}{path}").into())
     }
 
     /// What the cache files it under. For the newest version this is the path itself.
@@ -41,13 +43,20 @@ impl Key {
 
     /// The path, for people.
     pub(crate) fn path(&self) -> &str {
-        self.0.split(VERSION).next().unwrap_or_default().trim_start_matches(UNRESOLVED)
+        parts(&self.0).0
     }
 
     /// Whether it is about one version rather than the newest.
     pub(crate) fn has_version(&self) -> bool {
         self.0.contains(VERSION)
     }
+}
+
+/// The path and the version of what is filed under `key`.
+pub(crate) fn parts(key: &str) -> (&str, Option<u64>) {
+    let (path, version) =
+        key.split_once(VERSION).map_or((key, None), |(path, version)| (path, Some(version)));
+    (path.trim_start_matches(UNRESOLVED), version.and_then(|version| version.parse().ok()))
 }
 
 #[cfg(test)]

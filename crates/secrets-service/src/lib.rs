@@ -22,6 +22,7 @@ pub mod flight;
 #[cfg(test)]
 mod flight_tests;
 mod key;
+pub mod lease;
 mod patch;
 mod path;
 mod renewal;
@@ -37,8 +38,11 @@ mod vault_client;
 pub use config::{AuthSettings, ConfigError, SecretIdSource, ServiceConfig, VaultConfig};
 pub use error::{Error, ErrorKind};
 pub use gds_vault::{self, SecretString};
+pub use lease::{LeaseChange, LeaseEvent, LeaseEvents, LeaseStatus, RotatingCredentials, Rotation};
 pub use patch::Patch;
 pub use secret_read::{Origin, SecretRead};
 pub use service::SecretsService;
 pub use stats::StatsSnapshot;
-pub use vault_client::{DatabaseCredentials, GetSecret, OnClose, ReadOptions, ResilientVaultClient, Status};
+pub use vault_client::{
+    CachedEntry, DatabaseCredentials, GetSecret, OnClose, ReadOptions, ResilientVaultClient, Status,
+};

@@ -1,6 +1,7 @@
 //! What a read returns: the secret, and how far it may be trusted to be current.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gds_vault::Secret;
@@ -40,18 +41,67 @@ pub struct SecretRead {
     reason: Option<Error>,
 }
 
-/// What the cache keeps: the secret, and which login it depends on.
+/// What the cache keeps: the secret, and what it hangs on.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedSecret {
     pub(crate) secret: Secret,
-    /// The login whose end is also this secret's end (its lease hangs on the token); `None` for a static secret.
-    pub(crate) bound_to: Option<u64>,
+    /// `None` for a secret without a lease.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What a leased secret hangs on.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// The login whose end is also the lease's end.
+    pub(crate) generation: u64,
+    /// When Vault made or last renewed the lease.
+    pub(crate) granted_at: Instant,
+    /// Whether it was read when a good part of that grant had passed. Only ever set: a hit must not write to memory
+    /// that other threads read.
+    used: AtomicBool,
+}
+
+impl Hold {
+    pub(crate) fn new(generation: u64, granted_at: Instant) -> Self {
+        Self { generation, granted_at, used: AtomicBool::new(false) }
+    }
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        Self { used: AtomicBool::new(self.used.load(Ordering::Relaxed)), ..*self }
+    }
+}
+
+impl CachedSecret {
+    /// The login whose end is also this secret's end.
+    pub(crate) fn bound_to(&self) -> Option<u64> {
+        self.hold.as_ref().map(|hold| hold.generation)
+    }
+
+    /// Somebody reads this lease, so there should be another one when it ends. Says whether it is a lease.
+    pub(crate) fn use_lease(&self) -> bool {
+        if let Some(hold) = &self.hold
+            && !hold.used.load(Ordering::Relaxed)
+        {
+            hold.used.store(true, Ordering::Relaxed);
+        }
+        self.hold.is_some()
+    }
+
+    pub(crate) fn was_used(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.used.load(Ordering::Relaxed))
+    }
 }
 
 impl SecretRead {
     #[inline]
     pub(crate) fn new(entry: Entry<CachedSecret>, origin: Origin) -> Self {
         Self { entry, origin, reason: None }
+    }
+
+    pub(crate) fn entry(&self) -> &Entry<CachedSecret> {
+        &self.entry
     }
 
     pub(crate) fn stale(entry: Entry<CachedSecret>, reason: Error) -> Self {

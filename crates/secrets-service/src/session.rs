@@ -1,7 +1,9 @@
 //! The login: one token for everyone, found to be dead once, replaced once, never in a storm.
+//!
+//! When it is renewed or replaced ahead of its end is the lease keeper's business (`lease/`); how, is here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -12,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::cache::LONGEST;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Full, Waiting};
+use crate::lease::engine::{Grant, Sort};
 use crate::renewal;
 use crate::retry::Backoff;
 use crate::upstream::{Operation, Repeat, Upstream};
@@ -42,37 +45,44 @@ pub(crate) struct Login {
     token: SecretString,
     /// The time that Vault gave the token at the login.
     ttl: Duration,
-    renewable: bool,
-    /// `None` for a token that never ends.
-    time: Mutex<Option<Time>>,
+    /// What Vault granted last; `None` for a token that never ends.
+    grant: Mutex<Option<Grant>>,
+    /// Whether a request was made with it since that grant.
+    used: AtomicBool,
     /// Whether the token is ours to revoke: made by our login, not handed to us.
     pub(crate) ours: bool,
-}
-
-/// What is left of a token's life.
-#[derive(Debug, Clone, Copy)]
-struct Time {
-    /// From then on it is renewed.
-    renew_from: Instant,
-    /// From then on it is replaced by a new login.
-    usable_until: Instant,
-    /// Then Vault ends it.
-    ends: Instant,
-}
-
-impl Time {
-    fn of(ttl: Duration, now: Instant) -> Self {
-        let ends = now + ttl;
-        let renew_from = now + renewal::due_after(ttl);
-        Self { renew_from, usable_until: ends - margin(ttl), ends }
-    }
 }
 
 impl Login {
     /// When Vault will end the token; `None` for one that never ends.
     pub(crate) fn expires_at(&self) -> Option<Instant> {
-        self.time.lock().map(|time| time.ends)
+        self.grant().map(|grant| grant.ends)
     }
+
+    /// What Vault granted last.
+    pub(crate) fn grant(&self) -> Option<Grant> {
+        *self.grant.lock()
+    }
+
+    /// Whether a request was made with it since the last grant.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A little before its end a token is no longer used: a request that starts with it should end with it.
+    fn is_usable(&self, now: Instant) -> bool {
+        self.grant()
+            .is_none_or(|grant| now < grant.ends - margin(grant.ends.saturating_duration_since(grant.at)))
+    }
+}
+
+/// What came of an attempt to renew a token.
+#[derive(Debug)]
+pub(crate) enum TokenRenewal {
+    /// It lives on.
+    Renewed(Grant),
+    /// It cannot be renewed, or not for long.
+    AtItsEnd,
 }
 
 /// What to do about a 403.
@@ -89,8 +99,6 @@ enum Task {
     LogIn,
     /// Ask whether the token of this generation is alive.
     Verify(u64),
-    /// Renew the token of this generation.
-    Renew(u64),
 }
 
 /// The state shared by all users of one login.
@@ -140,10 +148,7 @@ impl Session {
     pub(crate) async fn login(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Login>, Error> {
         let now = Instant::now();
         if let Some(login) = self.usable(now) {
-            if login.renewable && login.time.lock().is_some_and(|time| now >= time.renew_from) {
-                // Nobody waits for it: the token works meanwhile. A full table: the next caller tries again.
-                drop(self.launch(Task::Renew(login.generation)));
-            }
+            login.used.store(true, Ordering::Relaxed);
             return Ok(login);
         }
         self.fly(Task::LogIn, deadline).await?;
@@ -198,9 +203,7 @@ impl Session {
     }
 
     fn usable(&self, now: Instant) -> Option<Arc<Login>> {
-        let login = self.current.load_full()?;
-        let usable = login.time.lock().is_none_or(|time| now < time.usable_until);
-        usable.then_some(login)
+        self.current.load_full().filter(|login| login.is_usable(now))
     }
 
     /// Runs one task at a time of each sort, shared by all who need it.
@@ -218,18 +221,21 @@ impl Session {
         let session = Arc::clone(self);
         self.flights.join(task, |_| async move {
             match task {
-                Task::LogIn => session.log_in().await.map(|()| true),
+                Task::LogIn => session.log_in_if_needed().await.map(|()| true),
                 Task::Verify(generation) => session.verify(generation).await,
-                Task::Renew(generation) => session.renew(generation).await,
             }
         })
     }
 
-    async fn log_in(&self) -> Result<(), Error> {
-        let now = Instant::now();
-        if self.usable(now).is_some() {
+    async fn log_in_if_needed(&self) -> Result<(), Error> {
+        if self.usable(Instant::now()).is_some() {
             return Ok(()); // the flight before this one landed between the caller's look and its joining
         }
+        self.log_in().await
+    }
+
+    async fn log_in(&self) -> Result<(), Error> {
+        let now = Instant::now();
         {
             let state = self.state.lock();
             if let (Some(not_before), Some(error)) = (state.not_before, &state.last_error)
@@ -260,11 +266,12 @@ impl Session {
     fn accept(&self, auth: AuthInfo) {
         let now = Instant::now();
         let ttl = auth.lease_duration.min(LONGEST);
+        let sort = if auth.renewable { Sort::Renewable } else { Sort::Fixed };
         let login = Login {
             generation: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
             ttl,
-            renewable: auth.renewable,
-            time: Mutex::new((!ttl.is_zero()).then(|| Time::of(ttl, now))),
+            grant: Mutex::new((!ttl.is_zero()).then(|| Grant::new(now, ttl, sort))),
+            used: AtomicBool::new(false),
             ours: self.auth.can_log_in_again(),
             token: auth.client_token,
         };
@@ -280,12 +287,15 @@ impl Session {
         *self.state.lock() = State { verified_at: Some(now), ..State::default() };
     }
 
-    /// Renews the token of `generation`. If Vault grants (much) less than at the login, its max_ttl is near: then
-    /// it is not renewed again, and there is a new login a little before the end.
-    async fn renew(&self, generation: u64) -> Result<bool, Error> {
-        let Some(login) = self.current.load_full().filter(|login| login.generation == generation) else {
-            return Ok(false);
+    /// Renews the current token, if it is that of `generation`.
+    pub(crate) async fn renew(&self, generation: u64) -> Result<TokenRenewal, Error> {
+        let current = self.current.load_full().filter(|login| login.generation == generation);
+        let Some((login, grant)) = current.and_then(|login| login.grant().map(|grant| (login, grant))) else {
+            return Ok(TokenRenewal::AtItsEnd);
         };
+        if grant.sort != Sort::Renewable {
+            return Ok(TokenRenewal::AtItsEnd);
+        }
         let operation = Operation {
             name: "renew-self",
             path: "auth/token/renew-self",
@@ -297,27 +307,32 @@ impl Session {
         let wanted = Some(login.ttl);
         let renewed =
             self.upstream.run(operation, |_| async move { client.tokens().renew_self(wanted).await }).await;
-        let now = Instant::now();
-        let mut time = login.time.lock();
-        match renewed {
-            Ok(auth) if !renewal::is_shortened(auth.lease_duration, login.ttl) => {
-                *time = Some(Time::of(auth.lease_duration.min(LONGEST), now));
-                Ok(true)
+        let auth = match renewed {
+            Ok(auth) => auth,
+            // Its policies do not let it renew itself, or it has been revoked: either way there is a new login.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Authentication) => {
+                return Ok(TokenRenewal::AtItsEnd);
             }
-            Ok(auth) => {
-                // Not asked again: what is left is used up, and then there is a new login.
-                let time_left = Time::of(auth.lease_duration.min(LONGEST), now);
-                *time = Some(Time { renew_from: time_left.ends, ..time_left });
-                Ok(false)
-            }
-            Err(error) => {
-                // Tried again a little later, as long as the token lives.
-                if let Some(time) = time.as_mut() {
-                    time.renew_from = now + AFTER_SILENCE.delay(2);
-                }
-                Err(error)
-            }
+            Err(error) => return Err(error),
+        };
+        let at_its_end = renewal::is_shortened(auth.lease_duration, login.ttl);
+        let sort = if at_its_end { Sort::Fixed } else { Sort::Renewable };
+        let grant = Grant::new(Instant::now(), auth.lease_duration, sort);
+        *login.grant.lock() = Some(grant);
+        login.used.store(false, Ordering::Relaxed);
+        Ok(if at_its_end { TokenRenewal::AtItsEnd } else { TokenRenewal::Renewed(grant) })
+    }
+
+    /// Logs in although the token of `generation` still works, so that what hangs on it can move to the new one.
+    pub(crate) async fn replace(
+        self: &Arc<Self>,
+        generation: u64,
+        deadline: Instant,
+    ) -> Result<Arc<Login>, Error> {
+        if self.generation() == Some(generation) {
+            self.log_in().await?;
         }
+        self.login(deadline).await
     }
 
     fn refused(&self, error: Error) -> Error {

@@ -1,42 +1,15 @@
 //! Counters of what the client did, for metrics and tests. They say how often, never what.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod tally;
 
-/// How many stripes a hot counter has: threads that read the cache at once must not write one cache line.
-const STRIPES: usize = 16;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter on its own cache line per stripe.
-#[derive(Debug, Default)]
-struct Striped {
-    stripes: [Line; STRIPES],
-}
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Line(AtomicU64);
-
-impl Striped {
-    #[inline]
-    fn add_one(&self) {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static STRIPE: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
-        }
-        // A thread that is shutting down has no thread-local left: any stripe will do.
-        let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
-        self.stripes[stripe].0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn sum(&self) -> u64 {
-        self.stripes.iter().map(|line| line.0.load(Ordering::Relaxed)).sum()
-    }
-}
+use tally::Tally;
 
 /// The live counters of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    hits: Striped,
+    hits: Tally,
     misses: AtomicU64,
     stale_served: AtomicU64,
     requests: AtomicU64,

@@ -1,13 +1,18 @@
 //! [`ResilientVaultClient`]: reads that keep working when Vault does not.
 //!
 //! The folder beside this file: `read.rs` is the life of a read, `fetch.rs` the one request that a flight makes,
-//! `write.rs` everything that changes Vault, `renew.rs` what keeps a lease alive,
-//! `credentials.rs` database credentials, `trouble.rs` what is
-//! remembered of failed reads, `leases.rs` what must be given back at the end.
+//! `write.rs` everything that changes Vault, `keep.rs` the task that keeps leases and the login alive, `renew.rs` one
+//! attempt to renew a lease, `credentials.rs` database credentials, `trouble.rs` what is remembered of failed reads,
+//! `leases.rs` what must be given back at the end.
 
 mod credentials;
 mod fetch;
+mod forward;
+mod identity;
+mod inventory;
+mod keep;
 mod leases;
+mod purge;
 mod read;
 mod renew;
 mod trouble;
@@ -22,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::credentials::DatabaseCredentials;
+pub use self::inventory::CachedEntry;
 use self::leases::LiveLeases;
 pub use self::read::{GetSecret, ReadOptions};
 use self::trouble::Troubles;
@@ -31,6 +37,7 @@ use crate::config::{ConfigError, VaultConfig};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::Key;
+use crate::lease::keeper::Keeper;
 use crate::secret_read::CachedSecret;
 use crate::session::Session;
 use crate::stats::StatsSnapshot;
@@ -79,6 +86,7 @@ struct Shared {
     mount_flights: Flights<Box<str>, Result<(), Error>>,
     troubles: Troubles,
     leases: LiveLeases,
+    keeper: Keeper,
     turns: Semaphore,
     mount_point: Option<Box<str>>,
     database_mount: Box<str>,
@@ -128,6 +136,16 @@ impl ResilientVaultClient {
     pub fn with_auth(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
         let upstream =
             Upstream::new(config.retry_max_attempts, config.retry_backoff, client.addresses().len());
+        Self::with_upstream(config, client, auth, upstream)
+    }
+
+    /// As [`with_auth`](Self::with_auth), sharing a way to Vault: breaker, retry budget, counters.
+    fn with_upstream(
+        config: &VaultConfig,
+        client: Client,
+        auth: Arc<dyn AuthMethod>,
+        upstream: Arc<Upstream>,
+    ) -> Self {
         let session = Session::new(client.clone(), auth, Arc::clone(&upstream));
         let shared = Shared {
             session,
@@ -138,6 +156,7 @@ impl ResilientVaultClient {
             mount_flights: Flights::new(MOST_FLIGHTS),
             troubles: Troubles::new(config.cache_capacity),
             leases: LiveLeases::default(),
+            keeper: Keeper::new(),
             turns: Semaphore::new(MOST_REQUESTS),
             mount_point: config.mount_point.as_deref().map(Into::into),
             database_mount: config.database_mount.as_str().into(),
@@ -158,7 +177,9 @@ impl ResilientVaultClient {
     pub async fn log_in(&self) -> Result<(), Error> {
         self.check_open()?;
         let deadline = Instant::now() + self.shared.read_deadline;
-        self.shared.session.login(deadline).await.map(|_| ())
+        let login = self.shared.session.login(deadline).await?;
+        self.shared.saw_login(&login);
+        Ok(())
     }
 
     /// Forgets the newest version of the secret at `path`, in every spelling: the next read asks Vault. Says
@@ -170,7 +191,10 @@ impl ResilientVaultClient {
 
     /// Forgets every cached secret.
     pub fn clear(&self) {
-        self.shared.flights.supersede_all(|| self.shared.cache.clear());
+        self.shared.flights.supersede_all(|| {
+            self.shared.cache.clear();
+            self.shared.keeper.forget_all();
+        });
         self.shared.troubles.clear();
     }
 
@@ -199,6 +223,7 @@ impl ResilientVaultClient {
         if self.shared.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
+        self.shared.keeper.stop();
         let result = match on_close {
             OnClose::Keep => Ok(()),
             OnClose::Revoke => self.shared.give_back(Instant::now() + CLOSE_TIME).await,
@@ -220,7 +245,10 @@ impl Shared {
     /// Forgets a secret so that no read now under way can bring the old value back.
     fn purge(&self, key: &Key) -> bool {
         self.troubles.forget(key);
-        self.flights.supersede(key, || self.cache.delete(key.as_str()))
+        self.flights.supersede(key, || {
+            self.keeper.forget(key);
+            self.cache.delete(key.as_str())
+        })
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), Error> {

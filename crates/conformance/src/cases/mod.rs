@@ -12,6 +12,7 @@ mod kv1;
 mod kv2;
 mod kv2_versions;
 mod leases;
+mod lifecycle;
 mod logins;
 mod mounts;
 mod names;
@@ -86,6 +87,7 @@ use cases;
 /// All tests. Those that wait long come first, so that nothing waits for them at the end.
 pub(crate) fn all() -> Vec<&'static Case> {
     [
+        lifecycle::CASES,
         static_roles::CASES,
         service::CASES,
         logins::CASES,

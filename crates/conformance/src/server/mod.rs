@@ -8,8 +8,7 @@ use std::time::Duration;
 use gds_vault::{Address, Client, SecretString};
 use vault_dev::VaultDev;
 
-use real::RealVault;
-pub(crate) use real::find_binary;
+pub use real::{Keys, NoVault, RealVault, real_vault};
 
 /// Which server the suite runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +69,8 @@ impl Server {
         })
     }
 
-    fn of_real(real: RealVault, keys: real::Keys) -> Self {
-        let real::Keys { root_token, unseal_key } = keys;
+    fn of_real(real: RealVault, keys: Keys) -> Self {
+        let Keys { root_token, unseal_key } = keys;
         Self { address: real.address().clone(), root_token, unseal_key, kind: Kind::Real(real) }
     }
 

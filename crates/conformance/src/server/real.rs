@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gds_vault::{Address, Client, Method, SecretString};
 use nix::unistd::{AccessFlags, access};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -25,13 +25,15 @@ const PORTS_TRIED: u32 = 8;
 const TAKEN: &str = "address already in use";
 
 /// What opens a server.
-pub(super) struct Keys {
-    pub(super) root_token: SecretString,
-    pub(super) unseal_key: SecretString,
+pub struct Keys {
+    /// May do everything.
+    pub root_token: SecretString,
+    /// Unseals: the only share of the key.
+    pub unseal_key: SecretString,
 }
 
 /// A Vault process of our own. Killed when dropped, also by a panic or when this process is killed.
-pub(super) struct RealVault {
+pub struct RealVault {
     address: Address,
     args: Vec<String>,
     /// Before the folder: it must have ended when that is removed.
@@ -40,7 +42,7 @@ pub(super) struct RealVault {
 }
 
 /// The binary to test with: `VAULT_BIN`, else `vault` or `bao` on `PATH`. An error if `VAULT_BIN` names none.
-pub(crate) fn find_binary() -> Result<Option<PathBuf>, String> {
+fn find_binary() -> Result<Option<PathBuf>, String> {
     let is_program = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
     if let Some(named) = env::var_os("VAULT_BIN").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
@@ -53,9 +55,28 @@ pub(crate) fn find_binary() -> Result<Option<PathBuf>, String> {
     Ok(all.find(|file| is_program(file)))
 }
 
+/// Why there is no real Vault to test with.
+pub struct NoVault {
+    /// In a line.
+    pub reason: String,
+    /// Whether that is a failure: `VAULT_BIN` names none, or `REQUIRE_REAL_VAULT=1`.
+    pub is_failure: bool,
+}
+
+/// The binary to test with, else why there is none.
+pub fn real_vault() -> Result<PathBuf, NoVault> {
+    let required = env::var_os("REQUIRE_REAL_VAULT").is_some_and(|value| value == "1");
+    let hint = "set VAULT_BIN or put vault or bao on PATH; make vault builds one";
+    match find_binary() {
+        Ok(Some(binary)) => Ok(binary),
+        Ok(None) => Err(NoVault { reason: format!("not run ({hint})"), is_failure: required }),
+        Err(error) => Err(NoVault { reason: format!("not run: {error}"), is_failure: true }),
+    }
+}
+
 impl RealVault {
     /// `vault server -dev`: everything in memory.
-    pub(super) async fn start_dev() -> Result<(Self, Keys), String> {
+    pub async fn start_dev() -> Result<(Self, Keys), String> {
         let vault = Self::start_somewhere(|_, port| {
             let listen = format!("-dev-listen-address=127.0.0.1:{port}");
             let fixed = ["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"];
@@ -67,21 +88,31 @@ impl RealVault {
     }
 
     /// With its storage in files, so that it can be [started again](Self::start_again).
-    pub(super) async fn start_lasting() -> Result<(Self, Keys), String> {
-        let vault = Self::start_somewhere(|folder, port| {
+    pub async fn start_lasting() -> Result<(Self, Keys), String> {
+        let vault = Self::start_with_storage(|folder| json!({"file": {"path": folder}})).await?;
+        let keys = vault.initialize().await?;
+        Ok((vault, keys))
+    }
+
+    /// With the storage of this stanza (Vault configuration, "storage"), which is told an empty folder. Nobody has
+    /// initialized it.
+    pub async fn start_with_storage(storage: impl Fn(&Path) -> Value) -> Result<Self, String> {
+        Self::start_somewhere(|folder, port| {
+            let stored = folder.path().join("storage");
+            fs::create_dir_all(&stored).map_err(|error| error.to_string())?;
             let config = json!({
-                "storage": {"file": {"path": folder.path().join("storage")}},
+                "storage": storage(&stored),
                 "listener": {"tcp": {"address": format!("127.0.0.1:{port}"), "tls_disable": true}},
                 "api_addr": format!("http://127.0.0.1:{port}"),
+                "cluster_addr": format!("https://127.0.0.1:{}", port + 1),
                 "disable_mlock": true,
+                "log_level": "warn",
             });
             let file = folder.path().join("config.json");
             fs::write(&file, config.to_string()).map_err(|error| error.to_string())?;
             Ok(vec!["server".to_owned(), format!("-config={}", file.display())])
-        });
-        let vault = vault.await?;
-        let keys = vault.initialize().await?;
-        Ok((vault, keys))
+        })
+        .await
     }
 
     async fn start_somewhere(
@@ -104,12 +135,13 @@ impl RealVault {
         Err(format!("a real Vault did not start on {PORTS_TRIED} ports; the last time: {failure}"))
     }
 
-    pub(super) fn address(&self) -> &Address {
+    /// Where it listens, also when it is started again.
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
     /// Starts the process, and waits until it answers. (Sealed, if it has its storage in files.)
-    pub(super) async fn start_again(&self) -> Result<(), String> {
+    pub async fn start_again(&self) -> Result<(), String> {
         let binary = find_binary()?.ok_or("there is no real Vault")?;
         let log = File::create(self.log()).map_err(|error| error.to_string())?;
         let process = Guarded::spawn(&binary, &self.args, self.folder.path(), log)
@@ -140,27 +172,31 @@ impl RealVault {
         Err(format!("not ready within {READY_WITHIN:?} ({problem:?}): {}", self.last_words()))
     }
 
-    pub(super) async fn freeze(&self) {
+    /// Stops the process: it takes requests and does not answer.
+    pub async fn freeze(&self) {
         self.process.lock().await.as_ref().expect("it runs").freeze().await;
     }
 
-    pub(super) async fn thaw(&self) {
+    /// Ends [`freeze`](Self::freeze).
+    pub async fn thaw(&self) {
         self.process.lock().await.as_ref().expect("it runs").thaw();
     }
 
-    pub(super) async fn kill(&self) {
+    /// Ends it by `SIGKILL`, and waits until it is gone. Its storage stays.
+    pub async fn kill(&self) {
         if let Some(process) = self.process.lock().await.take() {
             process.kill().await;
         }
     }
 
-    async fn initialize(&self) -> Result<Keys, String> {
+    /// Sets it up with a single key, and unseals it.
+    pub async fn initialize(&self) -> Result<Keys, String> {
         let client = self.client();
         let body = json!({"secret_shares": 1, "secret_threshold": 1});
         let answer = client.request(Method::PUT, "sys/init").json(&body).send().await;
         let answer = answer.map_err(|error| error.to_string())?;
-        let said: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
-        let text = |value: &serde_json::Value| value.as_str().map(SecretString::from);
+        let said: Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
+        let text = |value: &Value| value.as_str().map(SecretString::from);
         let (root_token, unseal_key) =
             text(&said["root_token"]).zip(text(&said["keys_base64"][0])).ok_or("sys/init told no keys")?;
         client.sys().unseal(&unseal_key).await.map_err(|error| error.to_string())?;
@@ -184,7 +220,8 @@ impl RealVault {
         }
     }
 
-    fn client(&self) -> Client {
+    /// A client of this server alone, without a token.
+    pub fn client(&self) -> Client {
         let builder = Client::builder().address(self.address.clone()).timeout(Duration::from_secs(10));
         builder.build().unwrap()
     }
@@ -206,13 +243,22 @@ impl RealVault {
 }
 
 /// A port that is free, and whose next one is free too: Vault takes that for its cluster traffic.
+///
+/// Below those that the system gives to outgoing connections: while a server is killed, none of them may take its port.
 fn free_port() -> Result<u16, String> {
-    for _ in 0..100 {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
-        let port = taken.local_addr().map_err(|error| error.to_string())?.port();
-        if port < u16::MAX && TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err("no two neighbouring ports are free".to_owned())
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let first_outgoing = first_outgoing_port().filter(|first| *first > 2 * LOWEST_PORT).unwrap_or(32_768);
+    let mut ports = (0..100).map(|_| fastrand::u16(LOWEST_PORT..first_outgoing - 1));
+    ports
+        .find(|port| is_free(*port) && is_free(*port + 1))
+        .ok_or_else(|| "no two neighbouring ports are free".to_owned())
+}
+
+/// Well-known services live below.
+const LOWEST_PORT: u16 = 10_000;
+
+/// The first port that the system gives to outgoing connections (ip(7)).
+fn first_outgoing_port() -> Option<u16> {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    range.split_whitespace().next()?.parse().ok()
 }

@@ -1,6 +1,7 @@
 //! [`Client`]: the way to one Vault.
 
 mod builder;
+mod forward;
 mod token_header;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
 
 pub use builder::ClientBuilder;
+pub use forward::{Forward, Forwarded, ForwardedBody};
 pub(crate) use token_header::{TokenHeader, X_VAULT_TOKEN};
 
 use crate::address::Address;

@@ -17,6 +17,9 @@ const MAX_MESSAGES: usize = 8;
 /// Longest body looked into for messages. What is longer was not written by Vault.
 const MAX_ERROR_BODY: usize = 1 << 20;
 
+/// Longest body kept for a proxy to pass on: an answer that says no is some hundred bytes long.
+const MAX_KEPT_BODY: usize = 64 << 10;
+
 /// Longest wait believed: nothing that still works asks for more.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
@@ -28,6 +31,11 @@ pub(crate) fn from_answer(response: &Response, scrubber: &Scrubber) -> Error {
     let error = Error::new(kind, detail_of(response, kind))
         .with_status(response.status)
         .with_messages(messages.filter(|message| !message.is_empty()).collect());
+    let error = if response.body.len() <= MAX_KEPT_BODY {
+        error.with_answer_body(response.body.clone())
+    } else {
+        error
+    };
     match retry_after(&response.headers) {
         Some(wait) => error.with_retry_after(wait),
         None => error,

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 pub(crate) use answer::from_answer;
 pub use kind::ErrorKind;
 pub(crate) use scrub::Scrubber;
@@ -17,9 +19,10 @@ use crate::address::Address;
 
 /// What went wrong, where, and what Vault said about it.
 ///
-/// Cheap to clone, so that many waiters can share one. Never holds a request or response body, a query, or a
+/// Cheap to clone, so that many waiters can share one. Never shows a request or response body, a query, or a
 /// secret value: what Vault says is scrubbed of everything that looks like a token and of every secret that the
-/// failed request carried.
+/// failed request carried. (The body of a refusal can be had for a proxy to pass on:
+/// [`answer_body`](Self::answer_body).)
 ///
 /// Its [`Display`](fmt::Display) form is one line:
 ///
@@ -42,6 +45,7 @@ struct Inner {
     address: Option<Address>,
     retry_after: Option<Duration>,
     was_sent: bool,
+    answer_body: Option<Bytes>,
 }
 
 impl Error {
@@ -60,6 +64,7 @@ impl Error {
             address: None,
             retry_after: None,
             was_sent: kind != ErrorKind::Configuration,
+            answer_body: None,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -111,6 +116,12 @@ impl Error {
         self.inner.was_sent
     }
 
+    /// The body that Vault refused with, as it came, if it was no longer than 64 KiB: for a proxy to pass on. Not
+    /// scrubbed, and in no printed form of the error.
+    pub fn answer_body(&self) -> Option<&Bytes> {
+        self.inner.answer_body.as_ref()
+    }
+
     /// The same error as another kind: for an authentication method that knows what a `400` means at its endpoint.
     pub fn with_kind(self, kind: ErrorKind) -> Self {
         self.change(|inner| inner.kind = kind)
@@ -151,6 +162,10 @@ impl Error {
 
     pub(crate) fn with_address(self, address: &Address) -> Self {
         self.change(|inner| inner.address = Some(address.clone()))
+    }
+
+    fn with_answer_body(self, body: Bytes) -> Self {
+        self.change(|inner| inner.answer_body = Some(body))
     }
 
     fn with_messages(self, messages: Vec<String>) -> Self {

@@ -21,7 +21,7 @@ pub(super) fn of_request(error: &legacy::Error, connected: bool) -> Error {
 }
 
 /// The failure of an answer that had begun.
-pub(super) fn of_body(error: &hyper::Error) -> Error {
+pub(crate) fn of_body(error: &hyper::Error) -> Error {
     // A chunk header that is none comes as an I/O error of this kind.
     let garbled = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
     let malformed = error.is_parse() || find::<io::Error>(error).is_some_and(garbled);
@@ -39,12 +39,16 @@ pub(super) fn not_answered_in_time(timeout: Duration) -> Error {
 
 /// Whether another server may be asked instead.
 pub(super) fn is_before_sending(error: &Error) -> bool {
-    !error.was_sent() && matches!(error.kind(), ErrorKind::Connect | ErrorKind::Tls)
+    !error.was_sent() && matches!(error.kind(), ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Standby)
 }
 
 /// The latest failure, which also tells of those before it.
 pub(super) fn after(earlier: Option<Error>, latest: Error) -> Error {
     match earlier {
+        // One server that answers, if only that it is a standby, is more than those that are gone.
+        Some(earlier) if earlier.kind() == ErrorKind::Standby && is_before_sending(&latest) => {
+            latest.explained(&format!("after {earlier}")).with_kind(ErrorKind::Standby)
+        }
         Some(earlier) => latest.explained(&format!("after {earlier}")),
         None => latest,
     }

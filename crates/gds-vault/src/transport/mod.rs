@@ -2,6 +2,8 @@
 
 mod body;
 mod failure;
+mod forward;
+mod outbound;
 mod redirect;
 mod roots;
 mod servers;
@@ -24,6 +26,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, Scrubber};
 use crate::response::Response;
+pub(crate) use failure::of_body as failure_of_body;
+pub(crate) use outbound::Outbound;
 use servers::Servers;
 pub use tls::TlsConfig;
 
@@ -89,7 +93,7 @@ struct Deadlines {
 /// The connections to the servers of one Vault.
 pub(crate) struct Transport {
     servers: Servers,
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient<HttpsConnector<HttpConnector>, Outbound>,
     limits: Limits,
 }
 
@@ -178,12 +182,15 @@ impl Transport {
     ) -> Result<Answer, Error> {
         let mut address = self.servers.addresses()[server].clone();
         let mut path_and_query = Cow::Borrowed(outgoing.path_and_query.as_str());
+        let mut redirected_by = None;
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(address, &path_and_query, outgoing, deadlines).await?;
+            let answer = self.send(address, &path_and_query, outgoing, deadlines).await;
+            let answer = answer.map_err(|error| redirect::failed(error, redirected_by.as_ref()))?;
             match redirect::target(&answer)? {
                 None => return Ok(answer),
                 Some((next, rest)) => (address, path_and_query) = (next, Cow::Owned(rest)),
             }
+            redirected_by = Some(answer.address);
         }
         Err(redirect::too_many(&address, MAX_REDIRECTS))
     }
@@ -195,7 +202,7 @@ impl Transport {
         outgoing: &Outgoing,
         deadlines: Deadlines,
     ) -> Result<Answer, Error> {
-        let mut request = http::Request::new(Full::new(outgoing.body.clone()));
+        let mut request = http::Request::new(Outbound::Whole(Full::new(outgoing.body.clone())));
         *request.method_mut() = outgoing.method.clone();
         *request.headers_mut() = outgoing.headers.clone();
         *request.uri_mut() = address
@@ -209,7 +216,7 @@ impl Transport {
 
     async fn answer(
         &self,
-        mut request: http::Request<Full<Bytes>>,
+        mut request: http::Request<Outbound>,
         any_status: bool,
         deadlines: Deadlines,
     ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {

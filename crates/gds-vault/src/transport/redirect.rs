@@ -3,7 +3,7 @@
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
-use super::Answer;
+use super::{Answer, failure};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 
@@ -30,6 +30,24 @@ pub(super) fn target(answer: &Answer) -> Result<Option<(Address, String)>, Error
         Ok(next) if next.same_scheme(&answer.address) => Ok(Some((next, rest))),
         Ok(next) => refuse(&format!("redirected to {next}: not followed, because the scheme differs")),
         Err(_) => refuse("redirected, but not to an address of Vault"),
+    }
+}
+
+/// The failure of a request, perhaps one that a standby had redirected.
+///
+/// That the leader cannot be reached is then the standby's news, and not a dead Vault: there is no leader until the
+/// others have elected one.
+///
+/// By HTTP's rules nothing was done: a redirect asks for the request to be made elsewhere. Vault breaks them in one
+/// case, and a client cannot tell: a standby that had passed a write on to the leader, and lost it before its answer,
+/// redirects as well. A check-and-set finds out.
+pub(super) fn failed(error: Error, redirected_by: Option<&Address>) -> Error {
+    match redirected_by {
+        Some(standby) if error.kind() == ErrorKind::Connect && failure::is_before_sending(&error) => {
+            let sentence = format!("redirected there by {standby}, but cannot connect");
+            error.with_kind(ErrorKind::Standby).explained(&sentence)
+        }
+        _ => error,
     }
 }
 

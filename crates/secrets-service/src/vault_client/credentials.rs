@@ -18,6 +18,23 @@ pub struct DatabaseCredentials {
 }
 
 impl DatabaseCredentials {
+    /// What `read` has at `path`, or an error if that is not a database role.
+    pub(crate) fn from_read(path: &str, read: SecretRead) -> Result<Self, Error> {
+        let field = |name: &str| {
+            read.field(name).and_then(|field| field.as_string()).ok_or_else(|| {
+                let what = format!("Vault's answer has no {name}: is this a database role?");
+                Error::new(ErrorKind::InvalidSecret, path, what)
+            })
+        };
+        let (username, password) = (field("username")?.expose().to_owned(), field("password")?);
+        Ok(Self { username, password, read })
+    }
+
+    /// Whether the user name and password are those.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.username == other.username && self.password.expose() == other.password.expose()
+    }
+
     /// The user name. Not a secret: it shows in the database's own logs and in `pg_stat_activity`.
     pub fn username(&self) -> &str {
         &self.username
@@ -68,28 +85,26 @@ impl ResilientVaultClient {
     }
 
     async fn credentials(&self, sort: &str, role: &str) -> Result<DatabaseCredentials, Error> {
+        let path = self.credentials_path(sort, role)?;
+        self.credentials_at(&path).await
+    }
+
+    pub(super) fn credentials_path(&self, sort: &str, role: &str) -> Result<String, Error> {
         if role.is_empty() || role.contains('/') {
             let what = "a database role is a name, without slashes";
             return Err(Error::new(ErrorKind::InvalidRequest, role, what));
         }
-        let path = format!("{}/{sort}/{role}", self.shared.database_mount);
-        let read = if let Some(read) = self.cached(&path) {
+        Ok(format!("{}/{sort}/{role}", self.shared.database_mount))
+    }
+
+    pub(super) async fn credentials_at(&self, path: &str) -> Result<DatabaseCredentials, Error> {
+        let read = if let Some(read) = self.cached(path) {
             read
         } else {
             // Under its own mount and no other: if that cannot be seen, the error should be about it.
             let mount = self.shared.database_mount.as_ref();
-            self.read_under(Some(mount), &path, ReadOptions::default()).await?
+            self.read_under(Some(mount), path, ReadOptions::default()).await?
         };
-        let field = |name: &str| {
-            read.field(name).and_then(|field| field.as_string()).ok_or_else(|| {
-                let what = format!("Vault's answer has no {name}: is this a database role?");
-                Error::new(ErrorKind::InvalidSecret, &path, what)
-            })
-        };
-        Ok(DatabaseCredentials {
-            username: field("username")?.expose().to_owned(),
-            password: field("password")?,
-            read: read.clone(),
-        })
+        DatabaseCredentials::from_read(path, read)
     }
 }

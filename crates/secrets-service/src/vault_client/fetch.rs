@@ -13,7 +13,8 @@ use crate::cache::{Entry, LONGEST, Lifetime};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Ticket;
 use crate::key::Key;
-use crate::secret_read::CachedSecret;
+use crate::lease::engine::ROTATION_POLL;
+use crate::secret_read::{CachedSecret, Hold};
 use crate::session::{Login, Verdict};
 use crate::upstream::{Operation, Repeat};
 
@@ -58,28 +59,60 @@ pub(super) enum Ask {
 }
 
 impl Shared {
-    /// The body of a flight: looks into the cache, asks, stores, and remembers a failure.
+    /// The body of a flight: looks at what there is, asks, stores, and remembers a failure.
     pub(super) async fn fetch(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         key: Key,
         ticket: &Ticket<Key, FetchResult>,
         ask: Ask,
     ) -> FetchResult {
-        let cached = self.cache.lookup(key.as_str(), Instant::now()).fresh();
-        match (ask, cached) {
-            (Ask::IfNotFresh, Some(entry)) => return Ok(entry),
-            (Ask::Refresh, Some(entry)) => match self.renew(place, &key, &entry).await {
-                Renewal::NoLease | Renewal::AtItsEnd => {}
-                Renewal::Done(result) => return self.conclude(&key, ticket, result),
-            },
-            _ => {}
+        let now = Instant::now();
+        if ask == Ask::IfNotFresh
+            && let Some(entry) = self.cache.lookup(key.as_str(), now).fresh()
+        {
+            return Ok(entry);
+        }
+        // A lease lives on where it can, even if the cache has had no room for it: one for all readers.
+        if ask != Ask::Anew
+            && let Some(entry) = self.keeper.live(&key, now)
+        {
+            if ask == Ask::IfNotFresh && now < entry.lifetime().fresh_until {
+                ticket.commit(|| self.cache.insert(entry.clone()));
+                return Ok(entry);
+            }
+            // Whether nobody uses it: asked before a renewal makes it look new.
+            let unwanted = ask == Ask::Refresh && !self.keeper.is_wanted(&key, now);
+            match self.renew(place, &key, &entry).await {
+                Renewal::Renewed(entry) => return self.conclude(&key, ticket, Ok(entry)),
+                Renewal::Failed(error) => return self.conclude(&key, ticket, Err(error)),
+                Renewal::NotRenewable if ask == Ask::Refresh && self.keeper.may_wait(&key, now) => {
+                    return Ok(entry);
+                }
+                Renewal::NearItsEnd(shortened) => {
+                    ticket.commit(|| self.store(&key, &shortened));
+                    if unwanted {
+                        self.keeper.rest(&key);
+                        return Ok(shortened);
+                    }
+                }
+                Renewal::NotRenewable | Renewal::Gone if unwanted => {
+                    self.keeper.rest(&key);
+                    return Ok(entry);
+                }
+                Renewal::NotRenewable | Renewal::Gone => {}
+            }
         }
         let result = self.read(place, &key).await;
         self.conclude(&key, ticket, result)
     }
 
-    async fn read(&self, place: &Place, key: &Key) -> FetchResult {
+    fn store(&self, key: &Key, entry: &Entry<CachedSecret>) {
+        self.cache.insert(entry.clone());
+        self.keeper.stored(key, entry, Instant::now());
+    }
+
+    async fn read(self: &Arc<Self>, place: &Place, key: &Key) -> FetchResult {
         let deadline = Instant::now() + self.read_deadline;
         let operation = Operation {
             name: "read",
@@ -92,23 +125,25 @@ impl Shared {
             .with_login(operation, || async { self.client.read_path(&place.path(), place.version).await })
             .await?;
         let now = Instant::now();
-        let (lifetime, bound_to) = self.lifetime_of(&secret, place, &login, now);
+        let lifetime = self.lifetime_of(&secret, place, &login, now);
+        let hold = secret.lease().map(|_| Hold::new(login.generation, now));
         if let Some(lease) = secret.lease() {
             self.leases.add(&lease.id, lifetime.stale_until, now);
         }
-        Ok(Entry::new(key.as_str(), CachedSecret { secret, bound_to }, lifetime))
+        Ok(Entry::new(key.as_str(), CachedSecret { secret, hold }, lifetime))
     }
 
     /// Stores what a flight brought, or remembers what it failed with.
     fn conclude(&self, key: &Key, ticket: &Ticket<Key, FetchResult>, result: FetchResult) -> FetchResult {
         ticket.commit(|| match &result {
             Ok(entry) => {
-                self.cache.insert(entry.clone());
+                self.store(key, entry);
                 self.troubles.forget(key);
             }
             Err(error) => {
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
                     self.cache.delete(key.as_str());
+                    self.keeper.denied(key, error, Instant::now());
                 }
                 self.troubles.failed(key, error.clone(), Instant::now());
             }
@@ -119,7 +154,7 @@ impl Shared {
     /// Runs one operation with the current login. If Vault calls the token dead, logs in once and tries once
     /// more. Returns the login that worked, for leases hang on it.
     pub(super) async fn with_login<T, A, F>(
-        &self,
+        self: &Arc<Self>,
         operation: Operation<'_>,
         attempt: A,
     ) -> Result<(T, Arc<Login>), Error>
@@ -132,7 +167,7 @@ impl Shared {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| busy(operation.path))?;
-        let login = self.session.login(operation.deadline).await.map_err(|e| e.about(operation.path))?;
+        let login = self.log_in(operation).await?;
         let error = match self.upstream.run(operation, |_| attempt()).await {
             Ok(value) => return Ok((value, login)),
             Err(error) => error,
@@ -147,46 +182,45 @@ impl Shared {
             Verdict::Genuine => Err(error),
             Verdict::TryAgain => {
                 self.drop_bound_to(login.generation);
-                let login =
-                    self.session.login(operation.deadline).await.map_err(|e| e.about(operation.path))?;
+                let login = self.log_in(operation).await?;
                 self.upstream.run(operation, |_| attempt()).await.map(|value| (value, login))
             }
         }
     }
 
-    /// The deadlines of an answer, and the login that it dies with (if it has a lease).
-    fn lifetime_of(
-        &self,
-        secret: &Secret,
-        place: &Place,
-        login: &Login,
-        now: Instant,
-    ) -> (Lifetime, Option<u64>) {
+    async fn log_in(self: &Arc<Self>, operation: Operation<'_>) -> Result<Arc<Login>, Error> {
+        let login = self.session.login(operation.deadline).await.map_err(|e| e.about(operation.path))?;
+        self.saw_login(&login);
+        Ok(login)
+    }
+
+    /// The deadlines of an answer.
+    fn lifetime_of(&self, secret: &Secret, place: &Place, login: &Login, now: Instant) -> Lifetime {
         if let Some(lease) = secret.lease() {
-            return (leased(lease.duration, login, now), Some(login.generation));
+            return leased(lease.duration, login, now);
         }
         if place.kind == MountKind::Database
             && let Some(left) = secret.field("ttl").and_then(|ttl| ttl.as_u64())
         {
-            let ttl = Duration::from_secs(left);
-            // Never longer than Vault says: at the end of it the password changes.
-            return (
-                Lifetime {
-                    refresh_from: now + ttl.min(LONGEST),
-                    ..Lifetime::new(now, ttl, self.cache.max_stale())
-                },
-                None,
-            );
+            // Never longer than Vault says: at the end of it the password changes, or a little later, as Vault looks
+            // at its schedule only every few seconds.
+            let ttl = Duration::from_secs(left).clamp(ROTATION_POLL, LONGEST);
+            return Lifetime { refresh_from: now + ttl, ..Lifetime::new(now, ttl, self.cache.max_stale()) };
         }
-        (Lifetime::new(now, self.cache.default_ttl(), self.cache.max_stale()), None)
+        Lifetime::new(now, self.cache.default_ttl(), self.cache.max_stale())
     }
 
     /// The token of that login is dead, and with it every credential made with it.
-    fn drop_bound_to(&self, generation: u64) {
-        self.cache.retain(|entry| entry.value().bound_to != Some(generation));
+    pub(super) fn drop_bound_to(&self, generation: u64) {
+        self.cache.retain(|entry| entry.value().bound_to() != Some(generation));
+        self.keeper.login_died(generation, Instant::now());
     }
 
-    pub(super) async fn learn_mount(&self, path: &str, mount_point: Option<&str>) -> Result<(), Error> {
+    pub(super) async fn learn_mount(
+        self: &Arc<Self>,
+        path: &str,
+        mount_point: Option<&str>,
+    ) -> Result<(), Error> {
         let operation = Operation {
             name: "find mount",
             path,

@@ -102,7 +102,9 @@ impl ResilientVaultClient {
             let key = shared.spellings.get(path)?;
             found = shared.cache.lookup(key.as_str(), now);
         }
-        if matches!(found, Lookup::Ageing(_)) {
+        if let Lookup::Ageing(entry) = &found
+            && !entry.value().use_lease()
+        {
             self.refresh_in_background(path);
         }
         let entry = found.fresh()?;
@@ -151,12 +153,15 @@ impl ResilientVaultClient {
                 Some(entry) if trouble.error.allows_stale() => {
                     return Ok(self.shared.serve_stale(entry, &key, trouble.error.clone()));
                 }
-                _ if !trouble.only_slow => return Err(trouble.error.clone()),
+                _ if !trouble.only_slow => {
+                    return Err(self.shared.noting_the_end(&key, trouble.error.clone()));
+                }
                 _ => {}
             }
         }
         let wait = if fallback.is_some() { within.min(self.shared.stale_deadline) } else { within };
-        self.ask(&resolved, key, options, fallback, started + wait).await
+        let asked = self.ask(&resolved, key.clone(), options, fallback, started + wait).await;
+        asked.map_err(|error| self.shared.noting_the_end(&key, error))
     }
 
     async fn ask(
@@ -203,7 +208,7 @@ impl ResilientVaultClient {
     }
 
     /// Joins the request for `key` that is under way, or starts one.
-    fn launch(
+    pub(super) fn launch(
         &self,
         path: &SecretPath<'_>,
         key: &Key,
@@ -291,6 +296,16 @@ impl Shared {
     fn remember_spelling(&self, path: &str, key: &Key) {
         if !key.has_version() && path != key.path() && self.spellings.get(path).is_none() {
             self.spellings.insert(path.into(), Arc::new(key.clone()));
+        }
+    }
+
+    /// If there was a lease, the error should say that it has ended, and when.
+    fn noting_the_end(&self, key: &Key, error: Error) -> Error {
+        match self.keeper.ended(key, Instant::now()) {
+            Some((lease, ago)) => {
+                error.noting(&format!("the lease {lease} ended {:.1} s ago", ago.as_secs_f64()))
+            }
+            None => error,
         }
     }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, reason = "benchmarks print their results")]
 
 pub mod fake_vault;
+pub mod fleet;
 pub mod measure;
+pub mod real_vault;
 
 use gds_vault::{Address, Credential, SecretString};
 use secrets_service::{AuthSettings, ResilientVaultClient, VaultConfig};

@@ -68,7 +68,7 @@ pub use client::{Client, ClientBuilder, Forward, Forwarded, ForwardedBody};
 pub use engines::{Database, Kv1, Kv2, LeaseLookup, Leases, TokenLookup, Tokens, WrapLookup, Wrapping};
 pub use error::{Error, ErrorKind};
 pub use http::Method;
-pub use mounts::{MountInfo, MountKind, Mounts, SecretPath};
+pub use mounts::{KnownMounts, MountInfo, MountKind, Mounts, SecretPath};
 pub use request::Request;
 pub use response::Response;
 pub use secret::{AuthInfo, Data, Field, Lease, Malformed, Secret, TokenType, VersionMetadata, WrapInfo};

@@ -245,7 +245,8 @@ impl Request {
             operation: self.operation,
             path: self.path,
         };
-        let response = self.client.transport().exchange(outgoing).await?;
+        // Boxed: it is several kilobytes, and would be moved at each of the layers above.
+        let response = Box::pin(self.client.transport().exchange(outgoing)).await?;
         if !refuse || (200..300).contains(&response.status) {
             return Ok(response);
         }

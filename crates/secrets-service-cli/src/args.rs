@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{api_key, check, completions, db_url, dev, get, list, put, run};
+use crate::commands::{agent, api_key, check, completions, db_url, dev, get, list, put, render, run};
 use crate::help;
 
 /// Secrets from HashiCorp Vault (or OpenBao) on the command line.
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     ApiKey(api_key::ApiKeyArgs),
     DbUrl(db_url::DbUrlArgs),
     Run(run::RunArgs),
+    Render(render::RenderArgs),
+    Agent(agent::AgentArgs),
     Check(check::CheckArgs),
     Dev(dev::DevArgs),
     Completions(completions::CompletionsArgs),

@@ -130,6 +130,11 @@ impl Failure {
         Self { exit: Exit::signalled(signal), messages: Vec::new() }
     }
 
+    /// Whether it is an [`interrupted`](Self::interrupted) one.
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Whoever read our output has had enough of it: no failure.
     pub(crate) fn output_closed() -> Self {
         Self { exit: Exit::Ok, messages: Vec::new() }
@@ -140,6 +145,14 @@ impl Failure {
         self.exit = self.exit.worse_of(other.exit);
         self.messages.extend(other.messages);
         self
+    }
+
+    /// Adds one to those that there are.
+    pub(crate) fn join(failures: &mut Option<Self>, another: Self) {
+        *failures = Some(match failures.take() {
+            Some(failures) => failures.and(another),
+            None => another,
+        });
     }
 
     pub(crate) fn exit(&self) -> Exit {

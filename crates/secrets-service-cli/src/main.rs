@@ -4,6 +4,7 @@
 //! Data goes to stdout, everything else to stderr. The folder `commands` has one file (or folder) per command;
 //! `failure.rs` says which failure has which exit code, and is the only place that does.
 
+mod agent;
 mod args;
 mod commands;
 mod env_format;
@@ -16,12 +17,13 @@ mod output;
 mod prompt;
 mod service;
 mod signals;
+mod template;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::failure::{Exit, Failure};
 
 fn main() -> ExitCode {
@@ -44,11 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    // One command, a few requests: one thread is enough, and starts fastest.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
+    let mut builder = match &cli.command {
+        Command::Agent(args) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(args.threads());
+            builder
+        }
+        // One command, a few requests: one thread is enough, and starts fastest.
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime =
+        builder.enable_all().build().map_err(|error| Failure::other(format!("cannot start: {error}")))?;
     let result = runtime.block_on(commands::run(cli.command));
     // Nothing that is still under way (a name being looked up, say) may hold up the end.
     runtime.shutdown_background();

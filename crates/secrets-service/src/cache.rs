@@ -14,9 +14,10 @@ use quick_cache::sync::DefaultLifecycle;
 use tokio::time::Instant;
 use triomphe::ThinArc;
 
-/// The share of the TTL after which a value that is still being read is refreshed in the background, so that
-/// a busy key never makes a caller wait.
-const REFRESH_AT: f64 = 0.8;
+/// A value that is still being read is refreshed in the background from a random moment on between these shares of its
+/// TTL, so that a busy key never makes a caller wait. Random, and so wide, because a fleet that was started together
+/// would otherwise refresh together for ever: so, even its first refreshes come at less than twice the mean rate.
+const REFRESH_BETWEEN: (f64, f64) = (0.5, 0.9);
 
 /// No deadline lies further ahead than this. Longer TTLs mean nothing for a process's cache, and adding them
 /// to a clock could overflow.
@@ -41,11 +42,13 @@ impl Lifetime {
     /// A TTL of zero: never fresh, so each read asks Vault, but there is still something to fall back on.
     pub fn new(fetched_at: Instant, ttl: Duration, max_stale: Duration) -> Self {
         let ttl = ttl.min(LONGEST);
+        let (from, to) = REFRESH_BETWEEN;
+        let refresh_at = from + (to - from) * fastrand::f64();
         Self {
             fetched_at,
             fresh_until: fetched_at + ttl,
             stale_until: fetched_at + max_stale.min(LONGEST).max(ttl),
-            refresh_from: fetched_at + ttl.mul_f64(REFRESH_AT),
+            refresh_from: fetched_at + ttl.mul_f64(refresh_at),
         }
     }
 

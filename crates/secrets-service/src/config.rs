@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use gds_vault::{Address, AuthMethod, Client, SecretString, TlsConfig};
 
+#[cfg(feature = "disk")]
+pub(crate) use self::auth::home_token;
 pub use self::auth::{AuthSettings, SecretIdSource};
 use self::environment::Environment;
 pub use self::problem::{ConfigError, Problem};
+use crate::disk::{DiskSettings, KeySource};
 use crate::retry::Backoff;
 
 /// How to reach Vault, log in, cache and retry.
@@ -27,6 +30,10 @@ pub struct VaultConfig {
     pub namespace: Option<String>,
     /// `VAULT_AUTH_METHOD` and the variables of that method.
     pub auth: AuthSettings,
+    /// `VAULT_SECRET_ID_ROTATE`: whether the secret_id in `VAULT_SECRET_ID_FILE` is replaced by a new one when two
+    /// thirds of its life have passed; false, as it takes a policy that allows `update` on the role's `secret-id`,
+    /// `secret-id/lookup` and `secret-id/destroy`, and a file that may be written.
+    pub rotate_secret_id: bool,
     /// `VAULT_MOUNT_POINT`: where a path that names no mount is looked for; `secret`, as in a dev server.
     pub mount_point: Option<String>,
     /// `VAULT_DATABASE_MOUNT`: where the database engine is; `database`, Vault's own default.
@@ -39,6 +46,10 @@ pub struct VaultConfig {
     pub cache_max_stale: Duration,
     /// `VAULT_CACHE_CAPACITY`: how many secrets are kept; 10,000, some tens of megabytes at most.
     pub cache_capacity: usize,
+    /// `SECRETS_CACHE_FILE` and `SECRETS_CACHE_KEY` or `SECRETS_CACHE_KEY_FILE`: an encrypted copy of the cache on disk,
+    /// for a start while Vault is away; none, as not every service may leave secrets on its disk. Takes a build with
+    /// the feature `disk`.
+    pub disk: Option<DiskSettings>,
     /// `VAULT_RETRY_MAX_ATTEMPTS`: requests for one operation at most, the first included; 3: outlasts a leader
     /// election, and the retry budget keeps an outage from tripling the load.
     pub retry_max_attempts: u32,
@@ -66,6 +77,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("VAULT_ROLE_ID", ""),
     ("VAULT_SECRET_ID", ""),
     ("VAULT_WRAPPED_SECRET_ID", ""),
+    ("VAULT_SECRET_ID_ROTATE", "false"),
     ("VAULT_USERNAME", ""),
     ("VAULT_PASSWORD", ""),
     ("VAULT_AUTH_ROLE", ""),
@@ -76,6 +88,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("VAULT_CACHE_TTL_SECONDS", "300"),
     ("VAULT_CACHE_MAX_STALE_SECONDS", "86400"),
     ("VAULT_CACHE_CAPACITY", "10000"),
+    ("SECRETS_CACHE_FILE", ""),
+    ("SECRETS_CACHE_KEY", ""),
+    ("SECRETS_CACHE_KEY_FILE", ""),
     ("VAULT_RETRY_MAX_ATTEMPTS", "3"),
     ("VAULT_CLIENT_TIMEOUT", "10"),
     ("VAULT_CACERT", ""),
@@ -106,11 +121,13 @@ impl VaultConfig {
             addresses: vec![address],
             namespace: None,
             auth,
+            rotate_secret_id: false,
             mount_point: Some("secret".to_owned()),
             database_mount: "database".to_owned(),
             cache_ttl: Duration::from_secs(300),
             cache_max_stale: Duration::from_secs(86_400),
             cache_capacity: 10_000,
+            disk: None,
             retry_max_attempts: 3,
             retry_backoff: Backoff::default(),
             request_timeout: Duration::from_secs(10),
@@ -152,11 +169,19 @@ impl VaultConfig {
             tls.client_key.is_some(),
         );
         let namespace = env.text("VAULT_NAMESPACE").map(|name| name.trim_matches('/').to_owned());
+        let rotate_secret_id = env.flag("VAULT_SECRET_ID_ROTATE").unwrap_or(false);
+        if rotate_secret_id && !env.is_set("VAULT_SECRET_ID_FILE") {
+            env.problem(
+                "VAULT_SECRET_ID_ROTATE",
+                "needs VAULT_SECRET_ID_FILE, where the new secret_id is put",
+            );
+        }
         let mount_point = env.mount("VAULT_MOUNT_POINT");
         let database_mount = env.mount("VAULT_DATABASE_MOUNT");
         let cache_ttl = env.seconds("VAULT_CACHE_TTL_SECONDS");
         let cache_max_stale = env.seconds("VAULT_CACHE_MAX_STALE_SECONDS");
         let cache_capacity = env.number("VAULT_CACHE_CAPACITY", 1..=10_000_000);
+        let disk = disk_settings(env, &auth);
         let retry_max_attempts = env.number("VAULT_RETRY_MAX_ATTEMPTS", 1..=100);
         let request_timeout = env.duration("VAULT_CLIENT_TIMEOUT");
 
@@ -164,6 +189,7 @@ impl VaultConfig {
         let defaults = Self::new(addresses.first()?.clone(), auth);
         Some(Self {
             addresses,
+            rotate_secret_id,
             namespace: namespace.filter(|name| !name.is_empty()),
             mount_point: mount_point.or(defaults.mount_point),
             database_mount: database_mount.unwrap_or(defaults.database_mount),
@@ -172,6 +198,7 @@ impl VaultConfig {
             cache_capacity: cache_capacity
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(defaults.cache_capacity),
+            disk,
             retry_max_attempts: retry_max_attempts
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(defaults.retry_max_attempts),
@@ -241,6 +268,38 @@ impl ServiceConfig {
         env.finish()?;
         Ok(config)
     }
+}
+
+fn disk_settings(env: &mut Environment<'_>, auth: &Option<AuthSettings>) -> Option<DiskSettings> {
+    const KEY: &str = "SECRETS_CACHE_KEY";
+    let file = env.text("SECRETS_CACHE_FILE").map(PathBuf::from);
+    let key_file = env.readable_file("SECRETS_CACHE_KEY_FILE");
+    let key = env.text(KEY).map(|text| KeySource::parse(text.trim()));
+    let key = match (key, key_file) {
+        (None, None) if env.is_set(KEY) => return None, // its problem has been told
+        (None, None) => None,
+        (None, Some(file)) => Some(KeySource::File(file)),
+        (Some(Some(key)), None) => Some(key),
+        (Some(None), _) => {
+            env.problem(KEY, "must be systemd, systemd:NAME, keyring, keyring:NAME or secret_id");
+            return None;
+        }
+        (Some(Some(_)), Some(_)) => {
+            env.problem(KEY, "and SECRETS_CACHE_KEY_FILE are both set; which one is meant?");
+            return None;
+        }
+    };
+    env.together("SECRETS_CACHE_FILE", file.is_some(), KEY, key.is_some());
+    let plain_secret_id = |auth: &AuthSettings| {
+        matches!(auth, AuthSettings::AppRole { secret_id: SecretIdSource::Plain(_), .. })
+    };
+    if key == Some(KeySource::SecretId) && auth.as_ref().is_some_and(|auth| !plain_secret_id(auth)) {
+        env.problem(KEY, "says secret_id, and there is none: set VAULT_SECRET_ID, or take another key");
+    }
+    if file.is_some() && cfg!(not(feature = "disk")) {
+        env.problem("SECRETS_CACHE_FILE", "is set, and this program was built without a cache on disk");
+    }
+    Some(DiskSettings::new(file?, key?))
 }
 
 /// Where a secret value comes from before it is known to be readable.

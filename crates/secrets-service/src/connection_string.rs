@@ -6,15 +6,16 @@ use gds_vault::{Data, SecretString};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{Error, ErrorKind};
+use crate::vault_client::DatabaseCredentials;
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// What the config secret says about the database.
+/// Where a database is and how to connect to it: what the config secret says, without user and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Database {
+pub struct DatabaseTarget {
     host: String,
     port: u16,
     name: String,
@@ -22,7 +23,7 @@ pub(crate) struct Database {
     params: Vec<(String, String)>,
 }
 
-impl Database {
+impl DatabaseTarget {
     /// Reads `db_host`, `db_port` (5432), `db_name`, `db_sslmode` and `db_params` (`a=b&c=d`) of the secret at
     /// `path`, telling all that is wrong in one error.
     pub(crate) fn from_secret(path: &str, config: &Data) -> Result<Self, Error> {
@@ -73,7 +74,38 @@ impl Database {
         Err(Error::new(ErrorKind::InvalidSecret, path, problems.join("; ")))
     }
 
-    /// The connection string for a user. It holds the password, so it is a secret itself.
+    /// The connection string for these credentials. It holds the password, so it is a secret itself.
+    pub fn connection_string(&self, credentials: &DatabaseCredentials) -> SecretString {
+        self.url(credentials.username(), credentials.password())
+    }
+
+    /// The host's name or address, or the folder of a Unix socket.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 5432, PostgreSQL's own default, unless the secret says otherwise.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For a client that knows only `disable`, `prefer` and `require`, and leaves it to the TLS connector what to
+    /// verify: as strict as what the secret says, or stricter.
+    #[cfg(any(feature = "deadpool-postgres", test))]
+    pub(crate) fn without_verifying_modes(mut self) -> Self {
+        self.sslmode = self.sslmode.map(|mode| match mode.as_str() {
+            "verify-ca" | "verify-full" => "require".to_owned(),
+            "allow" => "prefer".to_owned(),
+            _ => mode,
+        });
+        self
+    }
+
     pub(crate) fn url(&self, username: &str, password: &SecretString) -> SecretString {
         let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let authority = if self.host.starts_with('/') {
@@ -137,7 +169,7 @@ mod tests {
     fn url(config: &serde_json::Value, user: &str, password: &str) -> Result<String, String> {
         let secret = Secret::parse(serde_json::json!({ "data": config }).to_string().into_bytes()).unwrap();
         let database =
-            Database::from_secret("secret/myapp/config", secret.data()).map_err(|e| e.to_string())?;
+            DatabaseTarget::from_secret("secret/myapp/config", secret.data()).map_err(|e| e.to_string())?;
         Ok(database.url(user, &SecretString::new(password)).expose().to_owned())
     }
 
@@ -180,6 +212,26 @@ mod tests {
         ];
         for (config, expected) in cases {
             assert_eq!(url(&config, "u", "p").as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn every_sslmode_has_one_as_strict_that_tokio_postgres_knows() {
+        let cases = [
+            ("disable", "disable"),
+            ("allow", "prefer"),
+            ("prefer", "prefer"),
+            ("require", "require"),
+            ("verify-ca", "require"),
+            ("verify-full", "require"),
+        ];
+        for (mode, expected) in cases {
+            let config = serde_json::json!({"data": {"db_host": "db", "db_name": "m", "db_sslmode": mode}});
+            let secret = Secret::parse(config.to_string().into_bytes()).unwrap();
+            let database = DatabaseTarget::from_secret("secret/myapp/config", secret.data()).unwrap();
+            let url = database.without_verifying_modes().url("u", &SecretString::new("p"));
+            assert!(url.expose().ends_with(&format!("sslmode={expected}")), "{mode}");
+            url.expose().parse::<tokio_postgres::Config>().unwrap();
         }
     }
 

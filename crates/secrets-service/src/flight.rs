@@ -1,20 +1,34 @@
 //! Single flight: concurrent misses on one key make one upstream request, whose result *and error* all share.
 //!
-//! The work runs in a task of its own, not in the caller that happened to come first. So a caller may give
-//! up (its deadline, a closed connection) without taking the others down, and the answer still reaches the
-//! cache. If the task itself dies (a panic, the runtime shutting down) everyone waiting is told [`Lost`]
-//! rather than left waiting.
+//! Who does the work? As long as nobody else wants its result, the caller that came first does it within its own
+//! future: a task of its own would cost each uncached read two more trips through the scheduler. The work is handed
+//! over to a task of its own as soon as that future can no longer be relied on:
 //!
-//! Lock order: the table's lock may be held while taking a flight's lock, never the other way round.
+//! - someone joins: the first caller may be alive and never be polled again (a `select!` that is busy with another
+//!   branch), which must not hold up the others;
+//! - the first caller leaves (its deadline, a closed connection): the answer still reaches the cache;
+//! - it takes longer than [`PATIENCE`]: nobody may have joined, but the work may hold a permit that others want.
+//!
+//! So a flight never depends on what a caller does for longer than that. If the work itself dies (a panic, the
+//! runtime shutting down) everyone waiting is told [`Lost`] rather than left waiting.
+//!
+//! Lock order: the table's lock may be held while taking a flight's lock, never the other way round. Neither is held
+//! while work is polled, dropped or handed over.
 //! `tests/flight_model.rs` runs this very file under a model checker, with that checker's `crate::sync`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use crate::sync::{Arc, Mutex, lock, spawn};
+use crate::sync::{Alarm, Arc, Home, Mutex, alarm, lock, uncaught};
+
+/// How long the work stays with the caller that came first. Longer than most answers of a Vault nearby take; short
+/// enough that a caller that is not polled holds up nobody for a time that they would notice.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The flights under way, by key. Cheap to clone; clones share the table.
 #[derive(Debug)]
@@ -35,9 +49,54 @@ pub(crate) struct Flight<T> {
 
 #[derive(Debug)]
 pub(crate) enum Outcome<T> {
-    Pending(Waiters),
+    Pending(Aloft),
     Landed(T),
     Lost,
+}
+
+/// A flight that has not landed.
+#[derive(Debug, Default)]
+pub(crate) struct Aloft {
+    pub(crate) waiters: Waiters,
+    hands: Hands,
+}
+
+/// In whose hands the work is.
+#[derive(Debug)]
+enum Hands {
+    /// The first caller's, between two polls.
+    Caller(Work),
+    /// The first caller's, and being put together or polled right now.
+    Busy {
+        /// It is to be handed over after that.
+        wanted: bool,
+    },
+    /// Those of a task of its own.
+    Task,
+}
+
+impl Default for Hands {
+    fn default() -> Self {
+        Self::Busy { wanted: false }
+    }
+}
+
+/// What a flight does, and where it does it once it is on its own. Ends the flight itself.
+struct Work {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    home: Home,
+}
+
+impl Work {
+    fn hand_over(self) {
+        self.home.spawn(self.future);
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work")
+    }
 }
 
 /// The work ended without an answer: it panicked, or the runtime shut down.
@@ -67,7 +126,8 @@ where
     }
 
     /// Joins the flight for `key`, or starts one with `work`. The work runs to its end whether or not anyone
-    /// still waits, so it must bound itself in time.
+    /// still waits, so it must bound itself in time. It begins when the wait is first polled or dropped, or when
+    /// someone else joins.
     ///
     /// The work should look into the cache once more before it asks upstream: the flight before it may have
     /// landed between the caller's miss and this call.
@@ -78,7 +138,11 @@ where
     {
         let (waiting, ticket) = self.enter(key)?;
         if let Some(ticket) = ticket {
-            spawn(ticket.clone().run(work(ticket)));
+            // The guard comes first: if `work` panics before there is any future, the flight ends as well.
+            let landing = Landing::of(ticket.clone());
+            // Boxed apart: inside the future that lands it, it would take its size twice.
+            let future = Box::pin(landing.after(Box::pin(work(ticket))));
+            waiting.flight.give_back(Work { future, home: Home::here() });
         }
         Ok(waiting)
     }
@@ -87,15 +151,19 @@ where
     pub fn enter(&self, key: K) -> Result<Entered<K, T>, Full> {
         let mut flights = lock(&self.table.flights);
         if let Some(flight) = flights.get(&key) {
-            return Ok((Waiting { flight: Arc::clone(flight), place: None }, None));
+            let flight = Arc::clone(flight);
+            drop(flights);
+            flight.hand_over();
+            return Ok((Waiting::new(flight, false), None));
         }
         if flights.len() >= self.table.most {
             return Err(Full);
         }
-        let flight = Arc::new(Flight { outcome: Mutex::new(Outcome::Pending(Waiters::default())) });
+        let flight = Arc::new(Flight { outcome: Mutex::new(Outcome::Pending(Aloft::default())) });
         flights.insert(key.clone(), Arc::clone(&flight));
+        drop(flights);
         let ticket = Ticket { table: Arc::clone(&self.table), flight: Arc::clone(&flight), key };
-        Ok((Waiting { flight, place: None }, Some(ticket)))
+        Ok((Waiting::new(flight, true), Some(ticket)))
     }
 
     /// Runs `change` (a purge, a write's own result) so that no flight now under way can undo it: later
@@ -152,14 +220,9 @@ impl<K: Hash + Eq, T> Ticket<K, T> {
         current
     }
 
-    /// The body of the flight's task. The guard is made before the first poll, so that a task dropped before
-    /// it ever ran ends the flight as well.
+    /// The body of the flight: `work`, and then its landing.
     pub fn run(self, work: impl Future<Output = T>) -> impl Future<Output = ()> {
-        let landing = Landing { ticket: self, landed: false };
-        async move {
-            let value = work.await;
-            landing.land(value);
-        }
+        Landing::of(self).after(work)
     }
 
     fn finish(&self, outcome: Outcome<T>) {
@@ -171,19 +234,78 @@ impl<K: Hash + Eq, T> Ticket<K, T> {
             }
         }
         let before = std::mem::replace(&mut *lock(&self.flight.outcome), outcome);
-        if let Outcome::Pending(waiters) = before {
-            waiters.wake_all();
+        if let Outcome::Pending(aloft) = before {
+            aloft.waiters.wake_all();
         }
     }
 }
 
-/// Ends the flight whatever becomes of the task: dropped without [`land`](Self::land), everyone is told [`Lost`].
+impl<T> Flight<T> {
+    /// The work, if it is in the first caller's hands; [`give_back`](Self::give_back) follows unless it ends. The
+    /// caller leaves its place: it need not be woken by what it does itself.
+    fn take(&self, place: &mut Option<usize>) -> Option<Work> {
+        let mut outcome = lock(&self.outcome);
+        let Outcome::Pending(Aloft { hands: hands @ Hands::Caller(_), waiters }) = &mut *outcome else {
+            return None;
+        };
+        if let Some(place) = place.take() {
+            waiters.leave(place);
+        }
+        match std::mem::take(hands) {
+            Hands::Caller(work) => Some(work),
+            Hands::Busy { .. } | Hands::Task => None,
+        }
+    }
+
+    /// Puts the work into the first caller's hands; into those of a task if that was asked for meanwhile.
+    fn give_back(&self, work: Work) {
+        {
+            let mut outcome = lock(&self.outcome);
+            let Outcome::Pending(Aloft { hands, .. }) = &mut *outcome else { return };
+            if !matches!(hands, Hands::Busy { wanted: true }) {
+                *hands = Hands::Caller(work);
+                return;
+            }
+            *hands = Hands::Task;
+        }
+        work.hand_over();
+    }
+
+    /// Sees to it that the work no longer depends on the first caller. Does nothing if it does not, or has ended.
+    fn hand_over(&self) {
+        let work = {
+            let mut outcome = lock(&self.outcome);
+            let Outcome::Pending(Aloft { hands, .. }) = &mut *outcome else { return };
+            match std::mem::replace(hands, Hands::Task) {
+                Hands::Caller(work) => work,
+                Hands::Busy { .. } => {
+                    *hands = Hands::Busy { wanted: true };
+                    return;
+                }
+                Hands::Task => return,
+            }
+        };
+        work.hand_over();
+    }
+}
+
+/// Ends the flight whatever becomes of the work: dropped without [`land`](Self::land), everyone is told [`Lost`].
 struct Landing<K: Hash + Eq, T> {
     ticket: Ticket<K, T>,
     landed: bool,
 }
 
 impl<K: Hash + Eq, T> Landing<K, T> {
+    fn of(ticket: Ticket<K, T>) -> Self {
+        Self { ticket, landed: false }
+    }
+
+    /// `work`, then the landing. Work that is dropped before it is ever polled ends the flight as well.
+    async fn after(self, work: impl Future<Output = T>) {
+        let value = work.await;
+        self.land(value);
+    }
+
     fn land(mut self, value: T) {
         self.landed = true;
         self.ticket.finish(Outcome::Landed(value));
@@ -198,24 +320,51 @@ impl<K: Hash + Eq, T> Drop for Landing<K, T> {
     }
 }
 
-/// A caller's wait for a flight to land. Dropping it leaves the flight alone.
+/// A caller's wait for a flight to land. Dropping it does not end the flight.
 #[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
+#[must_use = "dropped, the work goes on in a task of its own, and nobody hears of its result"]
 pub struct Waiting<T> {
     pub(crate) flight: Arc<Flight<T>>,
     place: Option<usize>,
+    /// Whether the work is, or was, in our hands.
+    leads: bool,
+    /// Hands the work over, should we keep it for too long.
+    alarm: Option<Alarm>,
 }
 
-impl<T: Clone> Future for Waiting<T> {
+impl<T> Waiting<T> {
+    fn new(flight: Arc<Flight<T>>, leads: bool) -> Self {
+        Self { flight, place: None, leads, alarm: None }
+    }
+}
+
+impl<T: Send + 'static> Waiting<T> {
+    /// One step of the work, if it is in our hands. A panic in it ends the flight, not the caller.
+    fn step(&mut self, cx: &mut Context<'_>) {
+        let Some(mut work) = self.flight.take(&mut self.place) else { return };
+        if uncaught(|| work.future.as_mut().poll(cx)).is_some_and(|poll| poll.is_pending()) {
+            self.flight.give_back(work);
+            if self.alarm.is_none() {
+                let flight = Arc::clone(&self.flight);
+                self.alarm = Some(alarm(PATIENCE, move || flight.hand_over()));
+            }
+        }
+    }
+}
+
+impl<T: Clone + Send + 'static> Future for Waiting<T> {
     type Output = Result<T, Lost>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.leads {
+            this.step(cx);
+        }
         match &mut *lock(&this.flight.outcome) {
             Outcome::Landed(value) => Poll::Ready(Ok(value.clone())),
             Outcome::Lost => Poll::Ready(Err(Lost)),
-            Outcome::Pending(waiters) => {
-                this.place = Some(waiters.register(this.place, cx.waker()));
+            Outcome::Pending(aloft) => {
+                this.place = Some(aloft.waiters.register(this.place, cx.waker()));
                 Poll::Pending
             }
         }
@@ -224,8 +373,11 @@ impl<T: Clone> Future for Waiting<T> {
 
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
-        if let (Some(place), Outcome::Pending(waiters)) = (self.place, &mut *lock(&self.flight.outcome)) {
-            waiters.leave(place);
+        if let (Some(place), Outcome::Pending(aloft)) = (self.place, &mut *lock(&self.flight.outcome)) {
+            aloft.waiters.leave(place);
+        }
+        if self.leads {
+            self.flight.hand_over();
         }
     }
 }

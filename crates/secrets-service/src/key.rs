@@ -31,6 +31,12 @@ impl Key {
         Self(key.into())
     }
 
+    /// The key that something has been filed under by an earlier process.
+    #[cfg(feature = "disk")]
+    pub(crate) fn stored(key: &str) -> Self {
+        Self(key.into())
+    }
+
     /// A key for a path whose mount is not known.
     pub(crate) fn unresolved(path: &str) -> Self {
         Self(format!("{UNRESOLVED}{path}").into())

@@ -17,6 +17,7 @@ pub mod breaker;
 pub mod cache;
 pub mod config;
 mod connection_string;
+pub mod disk;
 mod error;
 pub mod flight;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod key;
 pub mod lease;
 mod patch;
 mod path;
+pub mod pool;
 mod renewal;
 pub mod retry;
 mod secret_read;
@@ -36,6 +38,8 @@ mod upstream;
 mod vault_client;
 
 pub use config::{AuthSettings, ConfigError, SecretIdSource, ServiceConfig, VaultConfig};
+pub use connection_string::DatabaseTarget;
+pub use disk::{DiskSettings, DiskStatus, KeySource};
 pub use error::{Error, ErrorKind};
 pub use gds_vault::{self, SecretString};
 pub use lease::{LeaseChange, LeaseEvent, LeaseEvents, LeaseStatus, RotatingCredentials, Rotation};

@@ -3,8 +3,9 @@
 use gds_vault::SecretString;
 
 use crate::config::{ConfigError, ServiceConfig, VaultConfig};
-use crate::connection_string::Database;
+use crate::connection_string::DatabaseTarget;
 use crate::error::{Error, ErrorKind};
+use crate::lease::RotatingCredentials;
 use crate::patch::Patch;
 use crate::vault_client::{OnClose, ResilientVaultClient};
 
@@ -66,16 +67,27 @@ impl SecretsService {
         let (config, credentials) =
             tokio::join!(self.vault.get_secret(path), self.vault.get_database_credentials(role));
         let config = config?;
-        let database = Database::from_secret(path, config.data())?;
-        let credentials = credentials?;
-        Ok(database.url(credentials.username(), credentials.password()))
+        let database = DatabaseTarget::from_secret(path, config.data())?;
+        Ok(database.connection_string(&credentials?))
     }
 
     /// Whether the config secret says all that a connection string needs. Makes no credentials.
     pub async fn check_database_config(&self) -> Result<(), Error> {
+        self.database().await.map(drop)
+    }
+
+    /// Where the database is, as the config secret says: what a connection pool needs beside
+    /// [`rotating_credentials`](Self::rotating_credentials).
+    pub async fn database(&self) -> Result<DatabaseTarget, Error> {
         let path = &self.config.db_config_path;
         let config = self.vault.get_secret(path).await?;
-        Database::from_secret(path, config.data()).map(drop)
+        DatabaseTarget::from_secret(path, config.data())
+    }
+
+    /// Credentials of the configured role that are renewed, and replaced before they end, as long as the handle
+    /// lives: see [`pool`](crate::pool).
+    pub async fn rotating_credentials(&self) -> Result<RotatingCredentials, Error> {
+        self.vault.rotating_database_credentials(&self.config.db_role).await
     }
 
     /// The API key of an external service: the field of that name in the API keys' secret.

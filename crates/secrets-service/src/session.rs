@@ -2,6 +2,9 @@
 //!
 //! When it is renewed or replaced ahead of its end is the lease keeper's business (`lease/`); how, is here.
 
+#[cfg(feature = "disk")]
+mod restored;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cache::LONGEST;
+use crate::disk::Journal;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flights, Full, Waiting};
 use crate::lease::engine::{Grant, Sort};
@@ -51,6 +55,8 @@ pub(crate) struct Login {
     used: AtomicBool,
     /// Whether the token is ours to revoke: made by our login, not handed to us.
     pub(crate) ours: bool,
+    /// The AppRole that Vault says we logged in as.
+    pub(crate) role: Option<String>,
 }
 
 impl Login {
@@ -110,6 +116,7 @@ pub(crate) struct Session {
     flights: Flights<Task, Result<bool, Error>>,
     generations: AtomicU64,
     state: Mutex<State>,
+    journal: Journal,
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +139,12 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(crate) fn new(client: Client, auth: Arc<dyn AuthMethod>, upstream: Arc<Upstream>) -> Arc<Self> {
+    pub(crate) fn new(
+        client: Client,
+        auth: Arc<dyn AuthMethod>,
+        upstream: Arc<Upstream>,
+        journal: Journal,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             auth,
@@ -141,6 +153,7 @@ impl Session {
             flights: Flights::new(16),
             generations: AtomicU64::new(0),
             state: Mutex::default(),
+            journal,
         })
     }
 
@@ -273,6 +286,7 @@ impl Session {
             grant: Mutex::new((!ttl.is_zero()).then(|| Grant::new(now, ttl, sort))),
             used: AtomicBool::new(false),
             ours: self.auth.can_log_in_again(),
+            role: auth.metadata.get("role_name").cloned(),
             token: auth.client_token,
         };
         tracing::info!(
@@ -283,6 +297,7 @@ impl Session {
             "logged in to Vault"
         );
         self.client.set_token(Some(login.token.clone()));
+        self.note(&login);
         self.current.store(Some(Arc::new(login)));
         *self.state.lock() = State { verified_at: Some(now), ..State::default() };
     }
@@ -320,6 +335,7 @@ impl Session {
         let grant = Grant::new(Instant::now(), auth.lease_duration, sort);
         *login.grant.lock() = Some(grant);
         login.used.store(false, Ordering::Relaxed);
+        self.note(&login);
         Ok(if at_its_end { TokenRenewal::AtItsEnd } else { TokenRenewal::Renewed(grant) })
     }
 
@@ -386,6 +402,14 @@ impl Session {
         }
     }
 
+    /// So that a process started anew goes on with this login.
+    fn note(&self, login: &Login) {
+        #[cfg(feature = "disk")]
+        self.journal.logged_in(|now| login.stored(now));
+        #[cfg(not(feature = "disk"))]
+        let _ = (login, &self.journal);
+    }
+
     fn drop_dead(&self, generation: u64) {
         let current = self.current.load();
         if current.as_ref().is_some_and(|login| login.generation == generation) {
@@ -394,6 +418,7 @@ impl Session {
             let dropped = self.current.compare_and_swap(&*current, None);
             if dropped.as_ref().is_some_and(|login| login.generation == generation) {
                 tracing::warn!(generation, "Vault no longer accepts our token; logging in again");
+                self.journal.rejected(Some(generation));
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ use crate::stats::Stats;
 /// says "tomorrow" must not switch the service off.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// Between attempts while the nodes of a cluster elect a leader: they are well and will soon have one, which takes
+/// longer than the usual attempts do, so these go on until the operation's deadline. A second at most, for that is how
+/// long a new leader goes unnoticed.
+const WHILE_ELECTING: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(1));
+
 /// Breakers are kept for this many mounts; beyond it mounts share one. Mounts come from paths, which come
 /// from callers, so their number must be bounded.
 const MOST_GATES: usize = 256;
@@ -29,9 +35,12 @@ const MOST_GATES: usize = 256;
 pub(crate) enum Repeat {
     /// A read: any time.
     Safe,
-    /// A read that makes something (`database/creds`), or a write: only when Vault certainly did not act, for
-    /// a repeat could leave a second credential or write twice.
+    /// A login, or a read that makes something (`database/creds`): only when Vault did not act, for a repeat could
+    /// leave a second credential.
     OnlyIfUndone,
+    /// A write: only when Vault certainly did not act. That a standby sends us to its leader is no proof: it may have
+    /// passed the request on to a leader that carried it out and died.
+    OnlyIfSurelyUndone,
 }
 
 /// What is being done, for logs, errors and the choice of breaker.
@@ -80,60 +89,67 @@ impl Upstream {
     {
         let gate = self.gate(operation.mount);
         let started = Instant::now();
-        let mut last = None;
-        for number in 0..self.max_attempts {
+        let (mut number, mut last) = (0, None);
+        loop {
             let permit = match gate.acquire(Instant::now()) {
                 Ok(permit) => permit,
                 Err(refusal) => {
-                    return Err(last
-                        .unwrap_or_else(|| refused(operation.path, refusal))
-                        .tried(number, started.elapsed()));
+                    let error: Error = last.unwrap_or_else(|| refused(operation.path, refusal));
+                    return Err(error.tried(number, started.elapsed()));
                 }
             };
             if number == 0 {
                 self.budget.record_request(started);
             }
-            let error = match self.once(operation, number, permit, &gate, attempt(number)).await {
+            let failure = match self.once(operation, number, permit, &gate, &attempt).await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(failure) => failure,
             };
-            let next = self.next_delay(operation, number, &error);
-            last = Some(error.into_error(operation.path));
+            let next = self.next_delay(operation, number, &failure);
+            let error = failure.into_error(operation.path);
+            number += 1;
             let Some(delay) = next else {
-                return Err(gave_up(last, operation.path).tried(number + 1, started.elapsed()));
+                return Err(error.tried(number, started.elapsed()));
             };
+            last = Some(error);
             tokio::time::sleep(delay).await;
         }
-        Err(gave_up(last, operation.path).tried(self.max_attempts, started.elapsed()))
     }
 
-    async fn once<T>(
+    async fn once<T, A, F>(
         &self,
         operation: Operation<'_>,
         number: u32,
         permit: Permit,
         gate: &Breaker,
-        request: impl Future<Output = Result<T, gds_vault::Error>>,
-    ) -> Result<T, Failure> {
+        attempt: &A,
+    ) -> Result<T, Failure>
+    where
+        A: Fn(u32) -> F,
+        F: Future<Output = Result<T, gds_vault::Error>>,
+    {
         if operation.name != crate::session::LOGIN {
             self.stats.request(number);
         }
         let started = Instant::now();
         let left = operation.deadline.saturating_duration_since(started);
         let share = if self.addresses > 1 { left / 2 } else { left };
+        // Pinned where it is made: these futures are large.
+        let request = pin!(attempt(number));
         let result = match timeout_at(started + share, request).await {
             Ok(result) => result.map_err(Failure::Vault),
             Err(_) => Err(Failure::OutOfTime(started.elapsed())),
         };
         let now = Instant::now();
-        let unavailable = match &result {
-            Ok(_) => false,
-            Err(failure) => failure.counts_for_the_breaker(),
-        };
-        if unavailable {
-            permit.failure(now);
-        } else {
-            permit.success();
+        match &result {
+            Err(failure) if failure.counts_for_the_breaker() => {
+                if self.addresses > 1 && failure.is_of_one_server() {
+                    drop(permit); // says nothing about the others, one of which is asked next
+                } else {
+                    permit.failure(now);
+                }
+            }
+            _ => permit.success(),
         }
         if let Err(Failure::Vault(error)) = &result
             && let Some(wait) = error.retry_after()
@@ -154,10 +170,11 @@ impl Upstream {
 
     /// How long to wait before the next attempt; `None` when there must not be one.
     fn next_delay(&self, operation: Operation<'_>, number: u32, failure: &Failure) -> Option<Duration> {
-        if number + 1 >= self.max_attempts || !failure.may_be_repeated(operation.repeat) {
+        let electing = failure.is_an_election() && self.max_attempts > 1;
+        if (number + 1 >= self.max_attempts && !electing) || !failure.may_be_repeated(operation.repeat) {
             return None;
         }
-        let own = self.backoff.delay(number);
+        let own = if electing { WHILE_ELECTING.delay(number) } else { self.backoff.delay(number) };
         let delay = match failure {
             Failure::Vault(error) => {
                 error.retry_after().map_or(own, |wait| wait.min(LONGEST_PAUSE) + own / 4)
@@ -176,6 +193,14 @@ impl Upstream {
         }
         let name = if gates.len() < MOST_GATES { mount } else { "" };
         gates.entry(name.into()).or_insert_with(|| Breaker::new(self.breaker)).clone()
+    }
+
+    /// How long it is that `mount`, or logins, have had no answer; zero when the last one was good.
+    pub(crate) fn away_for(&self, mount: &str, now: Instant) -> Duration {
+        let gates = self.gates.lock();
+        let since =
+            [mount, crate::session::LOGIN].into_iter().filter_map(|name| gates.get(name)?.failing_since());
+        since.min().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// The mounts that are not answering, and since when.
@@ -217,10 +242,23 @@ impl Failure {
         let Self::Vault(error) = self else { return repeat == Repeat::Safe };
         match error.kind() {
             // Answered before anything was done.
-            Vault::Sealed | Vault::Standby | Vault::RateLimited | Vault::NotYetThere => true,
+            Vault::Sealed | Vault::RateLimited | Vault::NotYetThere => true,
+            Vault::Standby => repeat != Repeat::OnlyIfSurelyUndone,
             kind if kind.is_unavailable() => repeat == Repeat::Safe || !error.was_sent(),
             _ => false,
         }
+    }
+
+    /// A connection was lost: all requests on the way to that server fail at once. If the others are gone, too, the
+    /// next attempt finds out, and is then one that was not sent.
+    fn is_of_one_server(&self) -> bool {
+        let lost = |kind| matches!(kind, Vault::Connect | Vault::Interrupted);
+        matches!(self, Self::Vault(error) if error.was_sent() && lost(error.kind()))
+    }
+
+    /// Servers answer, and none of them leads.
+    fn is_an_election(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.kind() == Vault::Standby)
     }
 
     fn word(&self) -> &'static str {
@@ -256,11 +294,6 @@ impl Failure {
             }
         }
     }
-}
-
-/// `last` is always there once an attempt was made; the fallback keeps this free of panics.
-fn gave_up(last: Option<Error>, path: &str) -> Error {
-    last.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, path, "Vault was not asked"))
 }
 
 fn refused(path: &str, refusal: Refusal) -> Error {

@@ -2,8 +2,8 @@
 //!
 //! The folder beside this file: `read.rs` is the life of a read, `fetch.rs` the one request that a flight makes,
 //! `write.rs` everything that changes Vault, `keep.rs` the task that keeps leases and the login alive, `renew.rs` one
-//! attempt to renew a lease, `credentials.rs` database credentials, `trouble.rs` what is remembered of failed reads,
-//! `leases.rs` what must be given back at the end.
+//! attempt to renew a lease, `secret_id.rs` what replaces a secret_id, `credentials.rs` database credentials, `trouble.rs` what is remembered of failed reads,
+//! `leases.rs` what must be given back at the end, `restart.rs` what outlives the process.
 
 mod credentials;
 mod fetch;
@@ -15,6 +15,9 @@ mod leases;
 mod purge;
 mod read;
 mod renew;
+#[cfg(feature = "disk")]
+mod restart;
+mod secret_id;
 mod trouble;
 mod write;
 
@@ -30,10 +33,12 @@ pub use self::credentials::DatabaseCredentials;
 pub use self::inventory::CachedEntry;
 use self::leases::LiveLeases;
 pub use self::read::{GetSecret, ReadOptions};
+use self::secret_id::SecretIdFile;
 use self::trouble::Troubles;
 use crate::breaker::BreakerState;
 use crate::cache::{Entry, SecretCache};
 use crate::config::{ConfigError, VaultConfig};
+use crate::disk::{DiskStatus, Journal};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::Key;
@@ -87,6 +92,8 @@ struct Shared {
     troubles: Troubles,
     leases: LiveLeases,
     keeper: Keeper,
+    secret_id: Option<SecretIdFile>,
+    journal: Journal,
     turns: Semaphore,
     mount_point: Option<Box<str>>,
     database_mount: Box<str>,
@@ -125,18 +132,25 @@ pub struct Status {
 
 impl ResilientVaultClient {
     /// A client for `config`. Checks the settings and reads certificate files, but does not speak to Vault yet:
-    /// a service must be able to start while Vault is away.
+    /// a service must be able to start while Vault is away. With [`disk`](VaultConfig::disk) set, it goes on with what
+    /// an earlier process has left there.
     pub fn new(config: &VaultConfig) -> Result<Self, ConfigError> {
         let client = config.vault_client()?;
         let auth = config.auth_method()?;
-        Ok(Self::with_auth(config, client, auth))
+        Ok(Self::begin(config, client, auth))
     }
 
-    /// As [`new`](Self::new), with an auth method of your own.
+    /// As [`new`](Self::new), with an auth method of your own. Nothing is kept on disk: who it logs in cannot be told
+    /// from the settings, and nobody should start with what someone else has left.
     pub fn with_auth(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
-        let upstream =
-            Upstream::new(config.retry_max_attempts, config.retry_backoff, client.addresses().len());
-        Self::with_upstream(config, client, auth, upstream)
+        let upstream = upstream_of(config, &client);
+        Self::with_upstream(config, client, auth, upstream, Journal::default())
+    }
+
+    /// In a build that keeps nothing on disk.
+    #[cfg(not(feature = "disk"))]
+    fn begin(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
+        Self::with_auth(config, client, auth)
     }
 
     /// As [`with_auth`](Self::with_auth), sharing a way to Vault: breaker, retry budget, counters.
@@ -145,8 +159,9 @@ impl ResilientVaultClient {
         client: Client,
         auth: Arc<dyn AuthMethod>,
         upstream: Arc<Upstream>,
+        journal: Journal,
     ) -> Self {
-        let session = Session::new(client.clone(), auth, Arc::clone(&upstream));
+        let session = Session::new(client.clone(), auth, Arc::clone(&upstream), journal.clone());
         let shared = Shared {
             session,
             upstream,
@@ -157,6 +172,8 @@ impl ResilientVaultClient {
             troubles: Troubles::new(config.cache_capacity),
             leases: LiveLeases::default(),
             keeper: Keeper::new(),
+            secret_id: SecretIdFile::of(config),
+            journal,
             turns: Semaphore::new(MOST_REQUESTS),
             mount_point: config.mount_point.as_deref().map(Into::into),
             database_mount: config.database_mount.as_str().into(),
@@ -192,8 +209,8 @@ impl ResilientVaultClient {
     /// Forgets every cached secret.
     pub fn clear(&self) {
         self.shared.flights.supersede_all(|| {
-            self.shared.cache.clear();
-            self.shared.keeper.forget_all();
+            self.shared.forget_all();
+            self.shared.journal.clear();
         });
         self.shared.troubles.clear();
     }
@@ -211,44 +228,81 @@ impl ResilientVaultClient {
         }
     }
 
+    /// How the copy on disk is doing; `None` if there is none.
+    pub fn disk_status(&self) -> Option<DiskStatus> {
+        self.shared.journal.status()
+    }
+
+    /// Returns when all that has been cached (or forgotten) so far is on disk for good: a process that is killed from
+    /// then on has it again when it is started. The error says why it is not there. `Ok` at once without a copy on
+    /// disk.
+    pub async fn flush_disk(&self) -> Result<(), Error> {
+        self.shared.journal.flush().await
+    }
+
     /// The counters since the client was made.
     pub fn stats(&self) -> StatsSnapshot {
         self.shared.upstream.stats.snapshot()
     }
 
-    /// Ends the client: cached values are forgotten, and leases and the login are revoked (or kept). Takes at
-    /// most five seconds; what could not be revoked in that time ends by its TTL, and the error says so.
+    /// Ends the client: cached values are forgotten, and leases and the login are revoked (or kept). On disk, if there
+    /// is a copy, static secrets stay, and leases and the login only if they are kept. Takes at most five seconds; what could not be revoked in that time ends by its TTL, and the error says so.
     /// Every later call on this client or a clone fails with [`ErrorKind::Closed`].
     pub async fn close(&self, on_close: OnClose) -> Result<(), Error> {
         if self.shared.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
         self.shared.keeper.stop();
+        let deadline = Instant::now() + CLOSE_TIME;
         let result = match on_close {
             OnClose::Keep => Ok(()),
-            OnClose::Revoke => self.shared.give_back(Instant::now() + CLOSE_TIME).await,
+            OnClose::Revoke => {
+                // Before the first is revoked: none must be found by whoever starts next.
+                self.shared.journal.delete_where(|_, lease, _| lease.is_some());
+                self.shared.journal.logged_out();
+                self.shared.give_back(deadline).await
+            }
         };
-        self.clear();
+        self.shared.flights.supersede_all(|| self.shared.forget_all());
+        self.shared.troubles.clear();
         self.shared.session.take();
-        result
+        match timeout_at(deadline, self.shared.journal.close()).await {
+            Ok(written) => result.and(written),
+            Err(_) => result,
+        }
     }
 
     fn check_open(&self) -> Result<(), Error> {
-        if self.shared.closed.load(Ordering::Relaxed) {
+        if self.shared.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "", "this client has been closed"));
         }
         Ok(())
     }
 }
 
+fn upstream_of(config: &VaultConfig, client: &Client) -> Arc<Upstream> {
+    Upstream::new(config.retry_max_attempts, config.retry_backoff, client.addresses().len())
+}
+
 impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
     /// Forgets a secret so that no read now under way can bring the old value back.
     fn purge(&self, key: &Key) -> bool {
         self.troubles.forget(key);
         self.flights.supersede(key, || {
             self.keeper.forget(key);
+            self.journal.delete(key.as_str());
             self.cache.delete(key.as_str())
         })
+    }
+
+    /// The cache in memory; what is on disk is another matter.
+    fn forget_all(&self) {
+        self.cache.clear();
+        self.keeper.forget_all();
     }
 
     async fn give_back(&self, deadline: Instant) -> Result<(), Error> {

@@ -7,6 +7,8 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
     reason = "a test; and one module of the crate, seen alone"
 )]
 
@@ -15,6 +17,8 @@ mod flight;
 
 /// The model checker's primitives, in the place of `src/sync.rs`.
 mod sync {
+    use std::time::Duration;
+
     use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::{Arc, Mutex};
 
@@ -22,10 +26,35 @@ mod sync {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
-        drop(shuttle::future::spawn(work));
+    pub(crate) struct Home;
+
+    impl Home {
+        pub(crate) fn here() -> Self {
+            Self
+        }
+
+        pub(crate) fn spawn(self, work: impl Future<Output = ()> + Send + 'static) {
+            drop(shuttle::future::spawn(work));
+        }
+    }
+
+    /// The checker ends its own tasks by panics, which must not be caught.
+    pub(crate) fn uncaught<R>(f: impl FnOnce() -> R) -> Option<R> {
+        Some(f())
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Alarm;
+
+    /// The clock may strike at any point, even a little after nobody wants it any more.
+    pub(crate) fn alarm(_after: Duration, then: impl Fn() + Send + Sync + 'static) -> Alarm {
+        drop(shuttle::future::spawn(async move { then() }));
+        Alarm
     }
 }
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use flight::{Flights, Lost, Ticket};
 use shuttle::future;
@@ -85,6 +114,72 @@ fn a_cancelled_leader_strands_nobody() {
         // Waited for, so that it is dropped inside the schedule and not after it.
         let _ = future::block_on(leader);
         assert_eq!(future::block_on(follower).expect("not cancelled"), Ok(9));
+    });
+}
+
+/// Polls once, with a waker that wakes nobody: a caller that is then busy with something else.
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_first_caller_that_is_never_polled_again_holds_up_nobody() {
+    check(|| {
+        let table = Table::new(4);
+        let mut busy = pin!(table.join("k", |_| takes_a_while(6)).expect("not full"));
+        let follower = {
+            let table = table.clone();
+            future::spawn(async move { table.join("k", |_| takes_a_while(7)).expect("not full").await })
+        };
+        let _ = poll_once(busy.as_mut());
+        // 7: the first flight had landed before it came.
+        assert!(matches!(future::block_on(follower).expect("not cancelled"), Ok(6 | 7)));
+        assert_eq!(future::block_on(busy), Ok(6));
+        assert!(table.is_empty());
+    });
+}
+
+#[test]
+fn work_whose_only_caller_is_never_polled_again_ends_all_the_same() {
+    check(|| {
+        let (table, done) = (Table::new(4), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&done);
+        let work = move |_| async move {
+            let value = takes_a_while(8).await;
+            count.fetch_add(1, Ordering::SeqCst);
+            value
+        };
+        let mut busy = pin!(table.join("k", work).expect("not full"));
+        let _ = poll_once(busy.as_mut());
+        while done.load(Ordering::SeqCst) == 0 {
+            shuttle::thread::yield_now();
+        }
+        assert_eq!(future::block_on(busy), Ok(8));
+    });
+}
+
+#[test]
+fn the_answer_arrives_though_its_only_caller_has_left_at_any_point() {
+    check(|| {
+        let (table, stored) = (Table::new(4), Arc::new(AtomicUsize::new(0)));
+        let store = Arc::clone(&stored);
+        let caller = {
+            let table = table.clone();
+            future::spawn(async move {
+                let work = move |ticket: Ticket<_, _>| async move {
+                    let value = takes_a_while(9).await;
+                    ticket.commit(|| store.store(value, Ordering::SeqCst));
+                    value
+                };
+                table.join("k", work).expect("not full").await
+            })
+        };
+        caller.abort();
+        let began = future::block_on(caller).is_ok() || !table.is_empty();
+        while began && stored.load(Ordering::SeqCst) == 0 {
+            shuttle::thread::yield_now();
+        }
+        assert!(!began || stored.load(Ordering::SeqCst) == 9);
     });
 }
 

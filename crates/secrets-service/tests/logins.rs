@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use secrets_service::gds_vault::{Credential, SecretString};
-use secrets_service::{ErrorKind, OnClose, ReadOptions};
+use secrets_service::gds_vault::{self, AuthInfo, AuthMethod, BoxFuture, Client, Credential, SecretString};
+use secrets_service::{AuthSettings, ErrorKind, OnClose, ReadOptions, ResilientVaultClient};
 use support::{FakeVault, Reply, answer, approle_config, client, errors, kv, login, value};
 
 const PATH: &str = "secret/myapp/config";
@@ -149,6 +149,88 @@ async fn row17_a_replaced_secret_id_file_is_used_at_the_next_login() {
     std::fs::write(file.path(), "second\n").unwrap();
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(value(&client.get_secret_with(PATH, BYPASS).await.unwrap()), "t-2");
+}
+
+/// A login that Vault refuses, as it does when a secret_id has been used up.
+#[derive(Debug, Default)]
+struct UsedUp {
+    attempts: AtomicUsize,
+}
+
+impl AuthMethod for UsedUp {
+    fn name(&self) -> &'static str {
+        "approle"
+    }
+
+    fn login<'a>(&'a self, _: &'a Client) -> BoxFuture<'a, Result<AuthInfo, gds_vault::Error>> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            Err(gds_vault::Error::new(gds_vault::ErrorKind::LoginRefused, "invalid role or secret ID"))
+        })
+    }
+}
+
+/// A hundred readers, each asking twice a second, on a clock that runs as fast as they do.
+#[tokio::test(start_paused = true)]
+async fn row17_a_used_up_secret_id_is_tried_seldom_however_many_want_to_read() {
+    let config = approle_config("http://127.0.0.1:1", "5e1f-role", plain("s"));
+    let auth = Arc::new(UsedUp::default());
+    let vault = config.vault_client().unwrap();
+    let client = ResilientVaultClient::with_auth(&config, vault, Arc::clone(&auth) as Arc<dyn AuthMethod>);
+    let end = tokio::time::Instant::now() + Duration::from_secs(600);
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let client = client.clone();
+        readers.spawn(async move {
+            while tokio::time::Instant::now() < end {
+                let error = client.get_secret(PATH).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+    readers.join_all().await;
+    let attempts = auth.attempts.load(Ordering::SeqCst);
+    println!("used-up secret_id: {attempts} logins in 10 minutes of 100 readers");
+    assert!((15..=40).contains(&attempts), "{attempts} logins in ten minutes");
+    let trouble = client.status().login_error.expect("readiness can tell");
+    assert!(trouble.advice().contains("secret_id"), "{trouble}");
+}
+
+#[tokio::test]
+async fn row18_a_replaced_jwt_file_is_used_at_the_next_login() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "first.jwt.signature").unwrap();
+    let methods = [
+        AuthSettings::Kubernetes {
+            role: "app".to_owned(),
+            jwt_file: Some(file.path().to_owned()),
+            mount: None,
+        },
+        AuthSettings::Jwt {
+            role: "app".to_owned(),
+            jwt: Credential::File(file.path().to_owned()),
+            mount: None,
+        },
+    ];
+    for auth in methods {
+        std::fs::write(file.path(), "first.jwt.signature\n").unwrap();
+        let vault = FakeVault::start().await;
+        vault.script(|seen| match seen.path.ends_with("/login") {
+            true if seen.body.contains("second.jwt.signature") => login("t-2", 3_600),
+            true if seen.body.contains("first.jwt.signature") => login("t-1", 1),
+            true => errors(403, "permission denied"),
+            false => answer(seen, &kv(&seen.token, 1)),
+        });
+        let mut config = approle_config(&vault.address, "unused", plain("s"));
+        config.auth = auth;
+        let client = client(&config);
+        assert_eq!(value(&client.get_secret(PATH).await.unwrap()), "t-1");
+        // As the kubelet does, long before the old one runs out.
+        std::fs::write(file.path(), "second.jwt.signature\n").unwrap();
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        assert_eq!(value(&client.get_secret_with(PATH, BYPASS).await.unwrap()), "t-2");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gds_vault::{AuthMethod as _, Credential};
 use secrets_service::{
-    ErrorKind, LeaseChange, LeaseEvents, OnClose, ResilientVaultClient, RotatingCredentials,
+    ErrorKind, LeaseChange, LeaseEvents, OnClose, ResilientVaultClient, RotatingCredentials, SecretIdSource,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -24,6 +25,8 @@ cases! {
         row14_a_static_roles_new_password_is_served,
         row15_one_lease_is_shared_by_all,
         row16_a_revoked_token_costs_one_login_and_no_read,
+        row16_a_policy_taken_away_costs_no_login,
+        row17_a_secret_id_in_a_file_is_replaced_in_time,
         leases_move_to_the_new_login_before_the_old_one_ends,
         a_lease_that_nobody_uses_is_not_replaced,
         a_revoked_lease_is_replaced,
@@ -161,7 +164,9 @@ async fn row15_one_lease_is_shared_by_all(corner: Corner) {
         let client = app.client();
         let workers = (0..8).map(|_| {
             let client = client.clone();
-            tokio::spawn(async move { client.get_database_credentials("app").await.unwrap().username().to_owned() })
+            tokio::spawn(async move {
+                client.get_database_credentials("app").await.unwrap().username().to_owned()
+            })
         });
         let users = futures::future::join_all(workers).await;
         let first = users[0].as_ref().unwrap();
@@ -189,14 +194,80 @@ async fn row16_a_revoked_token_costs_one_login_and_no_read(corner: Corner) {
         })
     });
     let readers = futures::future::join_all(readers);
-    let (_, readers) = tokio::join!(
-        corner.call("POST", "auth/token/revoke", json!({"token": token.expose()})),
-        readers,
-    );
+    let (_, readers) =
+        tokio::join!(corner.call("POST", "auth/token/revoke", json!({"token": token.expose()})), readers,);
     readers.into_iter().for_each(Result::unwrap);
     assert_eq!(client.stats().logins, 2, "the first, and one more for all");
     // Its lease died with the token: there is another one, by itself.
     eventually("new credentials work", || async { works(database.postgres, &credentials).await.ok() }).await;
+}
+
+/// Three seconds of load; a minute of it with `ENDURANCE=long`.
+async fn row16_a_policy_taken_away_costs_no_login(corner: Corner) {
+    let app = Application::new(&corner).await;
+    let client = app.client();
+    let path: Arc<str> = app.path("config").into();
+    client.get_secret(&path).await.unwrap();
+    let policy = format!("sys/policies/acl/{}", corner.name("app"));
+    assert_eq!(corner.call("DELETE", &policy, Value::Null).await.status, 204);
+    let long = std::env::var("ENDURANCE").is_ok_and(|length| length == "long");
+    let until = Instant::now() + if long { 55 * SECOND } else { 3 * SECOND };
+    let readers = (0..100).map(|_| {
+        let (client, path) = (client.clone(), Arc::clone(&path));
+        tokio::spawn(async move {
+            let mut refused = 0;
+            while Instant::now() < until {
+                let error = client.get_secret_with(&path, PAST_THE_CACHE).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+                refused += 1;
+                sleep(Duration::from_millis(20)).await;
+            }
+            refused
+        })
+    });
+    let refused: u64 = futures::future::join_all(readers).await.into_iter().map(Result::unwrap).sum();
+    println!("policy taken away: {refused} reads refused, {} logins", client.stats().logins);
+    assert_eq!(client.stats().logins, 1, "the first, and none for {refused} refusals");
+}
+
+async fn row17_a_secret_id_in_a_file_is_replaced_in_time(corner: Corner) {
+    let app = Application::new(&corner).await;
+    let base = app.approle.path("secret-id");
+    let rules = ["", "/lookup", "/destroy"]
+        .map(|rest| format!(r#"path "{base}{rest}" {{ capabilities = ["update"] }}"#))
+        .join("\n");
+    let policies = json!({"token_policies": [corner.name("app"), corner.policy("rotate", &rules).await]});
+    let role = base.trim_end_matches("/secret-id");
+    assert_eq!(corner.call("POST", role, policies).await.status, 204);
+
+    let first = app.approle.secret_id(json!({"ttl": "6s", "metadata": r#"{"host": "a"}"#})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret_id");
+    std::fs::write(&file, first.expose()).unwrap();
+    let mut config = app.config_with(SecretIdSource::Plain(Credential::File(file.clone())));
+    config.rotate_secret_id = true;
+    let client = ResilientVaultClient::new(&config).unwrap();
+    client.log_in().await.unwrap();
+    let second = eventually("there is another secret_id in the file", || async {
+        let now = std::fs::read_to_string(&file).unwrap();
+        (now != first.expose()).then_some(now)
+    })
+    .await;
+    eventually("the first one is no longer good", || async {
+        app.approle.auth(&first).login(&corner.anonymous()).await.err()
+    })
+    .await;
+    let known = corner.call("POST", &format!("{base}/lookup"), json!({"secret_id": second})).await;
+    assert_eq!(known.body["data"]["metadata"], json!({"host": "a"}), "it is like the first one");
+    assert_eq!(known.body["data"]["secret_id_ttl"], 6);
+    // It is replaced in its turn, and the file is good for a login at any time.
+    config.rotate_secret_id = false;
+    for _ in 0..20 {
+        let other = ResilientVaultClient::new(&config).unwrap();
+        other.log_in().await.unwrap();
+        sleep(Duration::from_millis(250)).await;
+    }
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), second);
 }
 
 async fn leases_move_to_the_new_login_before_the_old_one_ends(corner: Corner) {
@@ -245,7 +316,9 @@ async fn a_listener_hears_what_happens(corner: Corner) {
     let first = lease_of(&credentials);
     let LeaseChange::Renewed { lease, ends_in } = hear(&mut events, "renewed").await else { unreachable!() };
     assert!(lease == first && ends_in <= 2 * SECOND);
-    let LeaseChange::Rotated { old, new, old_ends_in } = hear(&mut events, "rotated").await else { unreachable!() };
+    let LeaseChange::Rotated { old, new, old_ends_in } = hear(&mut events, "rotated").await else {
+        unreachable!()
+    };
     assert_eq!(old, Some(first));
     assert!(new.is_some() && !old_ends_in.is_zero(), "the old one still works: {old_ends_in:?}");
     assert_eq!(client.leases().len(), 1);

@@ -95,7 +95,10 @@ impl Forward {
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Forward").field("method", &self.method).field("path", &self.path()).finish_non_exhaustive()
+        f.debug_struct("Forward")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,7 +141,8 @@ impl Forwarded {
 
     /// Whether a collected refusal says that the token itself is not valid, as Vault does since 1.15.
     pub fn says_that_the_token_is_dead(&self) -> bool {
-        let says = |words: &[u8]| self.collected().is_some_and(|body| body.windows(words.len()).any(|w| w == words));
+        let says =
+            |words: &[u8]| self.collected().is_some_and(|body| body.windows(words.len()).any(|w| w == words));
         self.status == 403 && (says(b"invalid token") || says(b"bad token"))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
+pub use table::KnownMounts;
 pub(crate) use table::MountTable;
 
 use crate::client::Client;
@@ -190,6 +191,21 @@ impl Mounts {
     /// there had been one.
     pub fn forget(&self, mount: &str) {
         self.client.mount_table().forget(path::trim(mount));
+    }
+
+    /// All that is known, to be [taken up](Self::learn) by another client: after a restart while Vault cannot be asked.
+    pub fn all_known(&self) -> KnownMounts {
+        self.client.mount_table().all()
+    }
+
+    /// Takes up what another client of the same Vault and namespace knew. What this one knows already counts more.
+    pub fn learn(&self, known: &KnownMounts) {
+        self.client.mount_table().learn_all(known);
+    }
+
+    /// Asks Vault about the mount that a path lies in, whatever is known, and remembers the answer.
+    pub async fn ask_again(&self, path: &str) -> Result<(), Error> {
+        self.ask(path::trim(path)).await.map(|_| ())
     }
 
     async fn resolve_under<'p>(&self, mount_point: &str, path: &'p str) -> Result<SecretPath<'p>, Error> {

@@ -1,6 +1,6 @@
 //! What is known of the mounts: read without a lock, replaced as a whole when something is learnt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,16 @@ const MAX_REMEMBERED: usize = 4_096;
 #[derive(Default)]
 pub(crate) struct MountTable {
     known: ArcSwap<Known>,
+}
+
+/// What a client knows of the mounts.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KnownMounts {
+    /// Each mount, without slashes around it.
+    pub mounts: BTreeMap<Arc<str>, MountKind>,
+    /// Folders that lie in no mount, so that the mount point goes before them.
+    pub unmounted: BTreeSet<Arc<str>>,
 }
 
 #[derive(Default, Clone)]
@@ -66,6 +76,23 @@ impl MountTable {
         self.change(|known| {
             known.mounts.remove(mount);
             known.unmounted.clear();
+        });
+    }
+
+    pub(super) fn all(&self) -> KnownMounts {
+        let known = self.known.load();
+        KnownMounts {
+            mounts: known.mounts.iter().map(|(mount, kind)| (Arc::clone(mount), *kind)).collect(),
+            unmounted: known.unmounted.iter().cloned().collect(),
+        }
+    }
+
+    pub(super) fn learn_all(&self, other: &KnownMounts) {
+        self.change(|known| {
+            for (mount, kind) in other.mounts.iter().take(MAX_REMEMBERED) {
+                known.mounts.entry(Arc::clone(mount)).or_insert(*kind);
+            }
+            known.unmounted.extend(other.unmounted.iter().take(MAX_REMEMBERED).cloned());
         });
     }
 
@@ -136,6 +163,19 @@ mod tests {
         assert_eq!(canonical(&table, "app/config", Some("secret")).unwrap(), "app/config");
         table.forget("app");
         assert_eq!(canonical(&table, "app/config", Some("secret")), None);
+    }
+
+    #[test]
+    fn what_one_knew_another_takes_up_unless_it_knows_better() {
+        let (one, other) = (MountTable::default(), MountTable::default());
+        one.learn(&"secret".into(), MountKind::Kv1);
+        one.learn(&"db".into(), MountKind::Database);
+        one.learn_no_mount("app/config");
+        other.learn(&"secret".into(), MountKind::Kv2);
+        other.learn_all(&one.all());
+        assert_eq!(other.find("secret/x", None).unwrap().kind, MountKind::Kv2);
+        assert_eq!(other.find("db/x", None).unwrap().kind, MountKind::Database);
+        assert_eq!(canonical(&other, "app/config", Some("secret")).unwrap(), "secret/app/config");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) struct Envelope {
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+struct Wire<'a, D> {
     #[serde(default, deserialize_with = "nullable")]
     request_id: String,
     #[serde(default, deserialize_with = "nullable")]
@@ -32,8 +33,7 @@ struct Wire<'a> {
     lease_duration: Seconds,
     #[serde(default, deserialize_with = "nullable")]
     renewable: bool,
-    #[serde(default, borrow)]
-    data: Option<&'a RawValue>,
+    data: Option<D>,
     #[serde(default, deserialize_with = "nullable")]
     warnings: Vec<String>,
     auth: Option<AuthInfo>,
@@ -57,32 +57,42 @@ pub(super) fn read(body: &Bytes) -> Result<(Envelope, Data), Malformed> {
         // serde would also take an array, field by field.
         return Err(Malformed("the answer is not a JSON object".to_owned()));
     }
-    let wire: Wire<'_> =
-        serde_json::from_str(text).map_err(|error| Malformed(json::describe("the answer", &error)))?;
-    let mut fields = object(wire.data)?;
-    let mut version = None;
-    let leaseless = wire.lease_id.is_empty() && wire.lease_duration.0.is_zero();
-    // Under 404, which is how KV v2 tells of a deleted version, Vault leaves the mount type empty.
-    if leaseless
-        && wire.mount_type.as_deref().is_none_or(|kind| matches!(kind, "" | "kv"))
-        && let Some(outer) = fields
-        && let Ok(versioned) = serde_json::from_str::<Versioned<'_>>(outer)
-        && let Ok(inner) = object(versioned.data)
+    // Most answers are KV v2 reads: this way they are gone through once, and anything else twice.
+    if let Ok(mut wire) = serde_json::from_str::<Wire<'_, Versioned<'_>>>(text)
+        && wire.may_be_versioned()
+        && let Some(Versioned { data, metadata }) = wire.data.take()
+        && let Ok(fields) = object(data)
     {
-        fields = inner;
-        version = Some(versioned.metadata.into());
+        return Ok((wire.envelope(Some(metadata.into())), slice_of(body, fields)));
     }
-    let envelope = Envelope {
-        request_id: wire.request_id,
-        warnings: wire.warnings,
-        mount_type: wire.mount_type.map(Cow::into_owned).filter(|kind| !kind.is_empty()),
-        lease: Lease::if_any(wire.lease_id, wire.lease_duration.0, wire.renewable),
-        auth: wire.auth,
-        wrap_info: wire.wrap_info.filter(|info| !info.token.is_empty()),
-        version,
-    };
-    let json = fields.map_or_else(Bytes::new, |fields| body.slice_ref(fields.as_bytes()));
-    Ok((envelope, Data::new(json)))
+    let wire: Wire<'_, &RawValue> =
+        serde_json::from_str(text).map_err(|error| Malformed(json::describe("the answer", &error)))?;
+    let fields = object(wire.data)?;
+    Ok((wire.envelope(None), slice_of(body, fields)))
+}
+
+impl<D> Wire<'_, D> {
+    fn may_be_versioned(&self) -> bool {
+        let leaseless = self.lease_id.is_empty() && self.lease_duration.0.is_zero();
+        // Under 404, which is how KV v2 tells of a deleted version, Vault leaves the mount type empty.
+        leaseless && self.mount_type.as_deref().is_none_or(|kind| matches!(kind, "" | "kv"))
+    }
+
+    fn envelope(self, version: Option<VersionMetadata>) -> Envelope {
+        Envelope {
+            request_id: self.request_id,
+            warnings: self.warnings,
+            mount_type: self.mount_type.map(Cow::into_owned).filter(|kind| !kind.is_empty()),
+            lease: Lease::if_any(self.lease_id, self.lease_duration.0, self.renewable),
+            auth: self.auth,
+            wrap_info: self.wrap_info.filter(|info| !info.token.is_empty()),
+            version,
+        }
+    }
+}
+
+fn slice_of(body: &Bytes, fields: Option<&str>) -> Data {
+    Data::new(fields.map_or_else(Bytes::new, |fields| body.slice_ref(fields.as_bytes())))
 }
 
 /// The JSON text of an object; `None` for `null`.

@@ -42,13 +42,11 @@ pub(super) fn is_before_sending(error: &Error) -> bool {
     !error.was_sent() && matches!(error.kind(), ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Standby)
 }
 
-/// The latest failure, which also tells of those before it.
+/// What has failed so far: the latest failure, which also tells of those before it.
 pub(super) fn after(earlier: Option<Error>, latest: Error) -> Error {
     match earlier {
-        // One server that answers, if only that it is a standby, is more than those that are gone.
-        Some(earlier) if earlier.kind() == ErrorKind::Standby && is_before_sending(&latest) => {
-            latest.explained(&format!("after {earlier}")).with_kind(ErrorKind::Standby)
-        }
+        // One server that answers, if only that its leader is gone, says more than those that are gone, too.
+        Some(earlier) if earlier.kind() == ErrorKind::Standby && is_before_sending(&latest) => earlier,
         Some(earlier) => latest.explained(&format!("after {earlier}")),
         None => latest,
     }

@@ -81,14 +81,19 @@ impl Transport {
     ) -> Result<(Address, http::Response<Incoming>), Error> {
         let mut address = self.servers.addresses()[server].clone();
         let mut target = Cow::Borrowed(forward.target.as_str());
+        let mut redirected_by = None;
         for _ in 0..MAX_REDIRECTS {
-            let head = self.forward_once(&address, &target, forward, deadlines).await?;
+            let head = self.forward_once(&address, &target, forward, deadlines).await;
+            let head = head.map_err(|error| redirect::failed(error, redirected_by.as_ref()))?;
             let can_go_on = matches!(forward.body, Outbound::Whole(_));
             if !can_go_on || !head.status().is_redirection() {
                 return Ok((address, head));
             }
             match redirect::target(&without_body(&address, head.status(), head.headers().clone())) {
-                Ok(Some((next, rest))) => (address, target) = (next, Cow::Owned(rest)),
+                Ok(Some((next, rest))) => {
+                    redirected_by = Some(std::mem::replace(&mut address, next));
+                    target = Cow::Owned(rest);
+                }
                 Ok(None) | Err(_) => return Ok((address, head)),
             }
         }
@@ -117,9 +122,9 @@ impl Transport {
             Err(_) if !is_connected() => {
                 return Err(failure::not_connected_in_time().with_address(address));
             }
-            Err(_) => timeout_at(deadlines.answered, answer).await.map_err(|_| {
-                failure::not_answered_in_time(deadlines.timeout).with_address(address)
-            })?,
+            Err(_) => timeout_at(deadlines.answered, answer)
+                .await
+                .map_err(|_| failure::not_answered_in_time(deadlines.timeout).with_address(address))?,
         };
         head.map_err(|error| failure::of_request(&error, is_connected()).with_address(address))
     }

@@ -48,7 +48,7 @@ impl Outbound {
             Self::Streamed(streamed) => Self::Streamed(Streamed {
                 place: Arc::clone(&streamed.place),
                 taken: None,
-                size: streamed.size.clone(),
+                size: streamed.size,
             }),
         }
     }
@@ -91,7 +91,7 @@ impl Body for Outbound {
         match self {
             Self::Whole(body) => body.size_hint(),
             Self::Streamed(streamed) => {
-                streamed.taken.as_ref().map_or_else(|| streamed.size.clone(), Body::size_hint)
+                streamed.taken.as_ref().map_or_else(|| streamed.size, Body::size_hint)
             }
         }
     }

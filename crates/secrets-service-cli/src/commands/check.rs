@@ -1,12 +1,14 @@
 //! `secrets-service check`: everything that would go wrong, before it does.
 //!
 //! One file per question: `config.rs` are the settings right, `servers.rs` is Vault there, `access.rs` may we do
-//! what the service does, `report.rs` how it is told.
+//! what the service does, `report.rs` how it is told. `agent.rs` is about the agent's configuration instead.
 
 mod access;
+mod agent;
 mod config;
 mod report;
 mod servers;
+mod templates;
 mod typos;
 
 use clap::Args;
@@ -30,6 +32,7 @@ Examples:
   secrets-service check --offline      in continuous integration: settings only, no request
   secrets-service check                before a start
   secrets-service check --credentials  makes a database user as well, and revokes it
+  secrets-service check --config FILE  the agent's configuration, [run] and [[template]], without a request
 
 One line per finding: ok, note (worth knowing, no failure), problem, or skipped (cannot be asked because of \
 a problem above). The exit code is that of the problem to mend first: 2 settings, 5 Vault unavailable, 3 login \
@@ -41,10 +44,20 @@ pub(crate) struct CheckArgs {
     /// Also make a database user, and revoke it.
     #[arg(long, conflicts_with = "offline")]
     credentials: bool,
+    /// Look at this file instead, offline: the agent's configuration, what `run` and `render` are to do, and the
+    /// templates. Problems are told with file and line.
+    #[arg(long, value_name = "FILE", conflicts_with = "credentials")]
+    config: Option<std::path::PathBuf>,
 }
 
 pub(crate) async fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let mut report = Report::default();
+    if let Some(file) = &args.config {
+        if templates::check(&mut report, file)? {
+            agent::check(&mut report, file)?;
+        }
+        return report.finish();
+    }
     let settings = config::check(&mut report).await?;
     match settings {
         Some(settings) if !args.offline => {

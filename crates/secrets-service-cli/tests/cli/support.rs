@@ -158,12 +158,7 @@ impl Invocation {
             let _ = stdin.write_all(&self.stdin).await;
         }
         let output = tokio::time::timeout(HANG, child.wait_with_output()).await.expect("the command hangs");
-        let output = output.unwrap();
-        Ended {
-            status: output.status,
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ended::of(output.unwrap())
     }
 }
 
@@ -177,6 +172,13 @@ impl Running {
     pub(crate) fn send(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// How it ends, and what it says until then.
+    pub(crate) async fn output(self) -> Ended {
+        let output =
+            tokio::time::timeout(HANG, self.child.wait_with_output()).await.expect("the command hangs");
+        Ended::of(output.unwrap())
     }
 
     pub(crate) async fn wait(mut self) -> ExitStatus {
@@ -193,6 +195,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    fn of(output: std::process::Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// What it printed; it must have succeeded.
     #[track_caller]
     pub(crate) fn succeeded(&self) -> &str {

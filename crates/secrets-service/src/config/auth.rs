@@ -121,7 +121,7 @@ impl AuthSettings {
 }
 
 /// Where `vault login` leaves its token. Read at the login, not now: it may not be there yet.
-fn home_token() -> Credential {
+pub(crate) fn home_token() -> Credential {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     Credential::File(home.join(".vault-token"))
 }

@@ -209,6 +209,9 @@ impl<K: Clone + Eq + Hash> Engine<K> {
 
     /// The same lease, renewed.
     pub fn extended(&mut self, key: K, grant: Grant) {
+        if grant.sort == Sort::Rotating {
+            return self.granted(key, grant);
+        }
         let attempt_at = self.moment(grant, NEXT_RENEWAL);
         self.set(key, grant, attempt_at);
     }

@@ -30,6 +30,8 @@ const MOST_ATTENDED: usize = 64;
 pub(crate) enum Kept {
     /// The token of that login.
     Token(u64),
+    /// The secret_id that logins are made with.
+    SecretId,
     Secret(Key),
 }
 
@@ -151,7 +153,7 @@ impl Keeper {
             state.publish(key, &entry);
             return receiver;
         }
-        let (sender, receiver) = watch::channel(Rotation { generation: 1, credentials: current });
+        let (sender, receiver) = watch::channel(Rotation::first(current));
         state.watched.insert(key.clone(), sender);
         if state.held.contains_key(key) {
             state.publish(key, &entry);
@@ -198,6 +200,25 @@ impl Keeper {
         }
     }
 
+    /// [`forget`](Self::forget) for those that `gone` knows.
+    pub(crate) fn forget_where(&self, gone: impl Fn(&Entry<CachedSecret>) -> bool) {
+        let mut state = self.state.lock();
+        let keys: Vec<Key> =
+            state.held.iter().filter(|(_, held)| gone(&held.entry)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            state.held.remove(&key);
+            if !state.is_watched(&key) {
+                state.engine.forget(&Kept::Secret(key));
+            }
+        }
+    }
+
+    /// All that is held.
+    #[cfg(feature = "disk")]
+    pub(crate) fn entries(&self) -> Vec<Entry<CachedSecret>> {
+        self.state.lock().held.values().map(|held| held.entry.clone()).collect()
+    }
+
     /// [`forget`](Self::forget) for all.
     pub(crate) fn forget_all(&self) {
         let mut state = self.state.lock();
@@ -208,7 +229,8 @@ impl Keeper {
     }
 
     /// That is the login now. Leases that hang on an earlier one are replaced while they still work.
-    pub(crate) fn logged_in(&self, login: &Login, now: Instant) {
+    /// With `look_after_secret_id` there is something to be seen to beside the token.
+    pub(crate) fn logged_in(&self, login: &Login, look_after_secret_id: bool, now: Instant) {
         if self.generation.fetch_max(login.generation, Ordering::Relaxed) >= login.generation {
             return;
         }
@@ -218,6 +240,9 @@ impl Keeper {
         }
         if let Some(grant) = login.grant() {
             state.engine.granted(Kept::Token(login.generation), grant);
+        }
+        if look_after_secret_id {
+            state.engine.granted(Kept::SecretId, Grant::new(now, Duration::ZERO, Sort::Rotating));
         }
         let bound: Vec<(Key, Duration)> = state
             .held
@@ -277,6 +302,7 @@ impl Keeper {
                 }
                 // The next request, or the next attempt to renew a lease, logs in.
                 (token @ Kept::Token(_), Due::Ended) => drop(state.engine.forget(&token)),
+                (Kept::SecretId, Due::Expiring | Due::Ended) => {}
             }
         }
         // Whoever is attended to now wakes the task when done.
@@ -302,10 +328,10 @@ impl Keeper {
         self.finished(state);
     }
 
-    /// How an attempt on the token ended: its new grant, or an error, or nothing more to be done about it.
-    pub(crate) fn token_attended(&self, generation: u64, outcome: Result<Option<Grant>, ()>, now: Instant) {
+    /// How an attempt on the token or the secret_id ended: its new grant, or nothing more to be done about it; or it
+    /// has to be tried again.
+    pub(crate) fn kept_alive(&self, kept: Kept, outcome: Result<Option<Grant>, ()>, now: Instant) {
         let mut state = self.state.lock();
-        let kept = Kept::Token(generation);
         match outcome {
             Ok(Some(grant)) => state.engine.extended(kept, grant),
             Ok(None) => drop(state.engine.forget(&kept)),
@@ -458,9 +484,10 @@ impl State {
             }
         };
         sender.send_if_modified(|rotation| {
-            let changed = !rotation.credentials.same_as(&credentials);
+            let next = rotation.followed_by(credentials);
             // The same credentials with a new end are no rotation, but whoever looks should see the new end.
-            *rotation = Rotation { generation: rotation.generation + u64::from(changed), credentials };
+            let changed = next.generation > rotation.generation;
+            *rotation = next;
             changed
         })
     }

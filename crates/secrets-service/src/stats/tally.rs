@@ -36,7 +36,7 @@ impl Tally {
         let own = SLOT.try_with(|slot| slot.place).ok().and_then(|place| self.line(place));
         match own {
             Some(Line(count)) => {
-                count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed)
+                count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
             }
             None => self.add_shared(),
         }

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::Ticket;
 use crate::key::Key;
 use crate::lease::engine::ROTATION_POLL;
+use crate::retry;
 use crate::secret_read::{CachedSecret, Hold};
 use crate::session::{Login, Verdict};
 use crate::upstream::{Operation, Repeat};
@@ -84,8 +85,8 @@ impl Shared {
             // Whether nobody uses it: asked before a renewal makes it look new.
             let unwanted = ask == Ask::Refresh && !self.keeper.is_wanted(&key, now);
             match self.renew(place, &key, &entry).await {
-                Renewal::Renewed(entry) => return self.conclude(&key, ticket, Ok(entry)),
-                Renewal::Failed(error) => return self.conclude(&key, ticket, Err(error)),
+                Renewal::Renewed(entry) => return self.conclude(place, &key, ticket, Ok(entry)),
+                Renewal::Failed(error) => return self.conclude(place, &key, ticket, Err(error)),
                 Renewal::NotRenewable if ask == Ask::Refresh && self.keeper.may_wait(&key, now) => {
                     return Ok(entry);
                 }
@@ -104,12 +105,22 @@ impl Shared {
             }
         }
         let result = self.read(place, &key).await;
-        self.conclude(&key, ticket, result)
+        self.conclude(place, &key, ticket, result)
     }
 
     fn store(&self, key: &Key, entry: &Entry<CachedSecret>) {
         self.cache.insert(entry.clone());
         self.keeper.stored(key, entry, Instant::now());
+        self.journal.put(entry);
+    }
+
+    /// It is unknown whether that is still what Vault has; in an outage it is still there to fall back on.
+    pub(super) fn make_stale(&self, key: &Key) {
+        let now = Instant::now();
+        self.cache.make_stale(key.as_str(), now);
+        if let Some(entry) = self.cache.lookup(key.as_str(), now).fallback() {
+            self.journal.put(&entry);
+        }
     }
 
     async fn read(self: &Arc<Self>, place: &Place, key: &Key) -> FetchResult {
@@ -134,7 +145,13 @@ impl Shared {
     }
 
     /// Stores what a flight brought, or remembers what it failed with.
-    fn conclude(&self, key: &Key, ticket: &Ticket<Key, FetchResult>, result: FetchResult) -> FetchResult {
+    fn conclude(
+        &self,
+        place: &Place,
+        key: &Key,
+        ticket: &Ticket<Key, FetchResult>,
+        result: FetchResult,
+    ) -> FetchResult {
         ticket.commit(|| match &result {
             Ok(entry) => {
                 self.store(key, entry);
@@ -143,12 +160,26 @@ impl Shared {
             Err(error) => {
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) {
                     self.cache.delete(key.as_str());
+                    self.journal.delete(key.as_str());
                     self.keeper.denied(key, error, Instant::now());
                 }
-                self.troubles.failed(key, error.clone(), Instant::now());
+                let now = Instant::now();
+                self.troubles.failed(key, error.clone(), self.patience(place, key, now), now);
             }
         });
         result
+    }
+
+    /// How long those who have a stale value of `key` leave it at that. Credentials are not worth waiting with: a stale
+    /// one may not work.
+    fn patience(&self, place: &Place, key: &Key, now: Instant) -> Duration {
+        let is_static = matches!(place.kind, MountKind::Kv1 | MountKind::Kv2);
+        let stale = is_static.then(|| self.cache.lookup(key.as_str(), now).fallback()).flatten();
+        stale.map_or(Duration::ZERO, |entry| {
+            let lifetime = entry.lifetime();
+            let ttl = lifetime.fresh_until.saturating_duration_since(lifetime.fetched_at);
+            retry::patience(self.upstream.away_for(&place.mount, now), ttl)
+        })
     }
 
     /// Runs one operation with the current login. If Vault calls the token dead, logs in once and tries once
@@ -213,6 +244,7 @@ impl Shared {
     /// The token of that login is dead, and with it every credential made with it.
     pub(super) fn drop_bound_to(&self, generation: u64) {
         self.cache.retain(|entry| entry.value().bound_to() != Some(generation));
+        self.journal.delete_where(|_, _, login| login == Some(generation));
         self.keeper.login_died(generation, Instant::now());
     }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::ResilientVaultClient;
 use crate::config::VaultConfig;
+use crate::disk::Journal;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::{Operation, Repeat};
 
@@ -27,7 +28,8 @@ impl ResilientVaultClient {
     fn sibling(&self, config: &VaultConfig, namespace: Option<&str>, auth: Arc<dyn AuthMethod>) -> Self {
         let client = self.shared.client.with_namespace(namespace);
         client.set_token(None);
-        Self::with_upstream(config, client, auth, Arc::clone(&self.shared.upstream))
+        // Someone else's secrets are never written down.
+        Self::with_upstream(config, client, auth, Arc::clone(&self.shared.upstream), Journal::default())
     }
 
     /// Asks Vault about the token of the current login (logging in if there is none): is it alive, and how long

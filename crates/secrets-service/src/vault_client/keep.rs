@@ -13,6 +13,7 @@ use super::{ResilientVaultClient, Shared};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Lost;
 use crate::key::Key;
+use crate::lease::engine::{Grant, Sort};
 use crate::lease::keeper::{Kept, Next};
 use crate::lease::{LeaseEvents, LeaseStatus, RotatingCredentials, Rotation};
 use crate::session::{Login, TokenRenewal};
@@ -127,6 +128,7 @@ impl ResilientVaultClient {
         match kept {
             Kept::Secret(key) => self.attend_to_secret(&key).await,
             Kept::Token(generation) => self.shared.attend_to_token(generation).await,
+            Kept::SecretId => self.shared.attend_to_secret_id().await,
         }
     }
 
@@ -146,7 +148,7 @@ impl ResilientVaultClient {
 impl Shared {
     /// To be called with every login that a request was made with.
     pub(super) fn saw_login(self: &Arc<Self>, login: &Login) {
-        self.keeper.logged_in(login, Instant::now());
+        self.keeper.logged_in(login, self.secret_id.is_some(), Instant::now());
         self.keeper.start(|| {
             let task = keep(Arc::downgrade(self), Arc::clone(&self.keeper.wake));
             tokio::spawn(task).abort_handle()
@@ -162,7 +164,18 @@ impl Shared {
         let outcome = outcome.map_err(|error| {
             tracing::warn!(generation, %error, "the login to Vault could not be kept alive");
         });
-        self.keeper.token_attended(generation, outcome, Instant::now());
+        self.keeper.kept_alive(Kept::Token(generation), outcome, Instant::now());
+    }
+
+    async fn attend_to_secret_id(self: &Arc<Self>) {
+        let outcome = self.keep_secret_id().await.or_else(|error| {
+            tracing::warn!(%error, "the secret_id could not be looked after");
+            // What is not allowed, or not possible, will not be so in a minute: not again before the next login.
+            if error.kind() == ErrorKind::Unavailable { Err(()) } else { Ok(None) }
+        });
+        let now = Instant::now();
+        let next = outcome.map(|wait| wait.map(|wait| Grant::new(now, wait, Sort::Rotating)));
+        self.keeper.kept_alive(Kept::SecretId, next, now);
     }
 
     /// If something hangs on it. Otherwise the next request logs in, if there ever is one.
@@ -171,7 +184,11 @@ impl Shared {
         if !login.ours {
             // It was given to us, and whoever gave it knows when to give another one.
             let ends_in = login.expires_at().map(|end| end.saturating_duration_since(Instant::now()));
-            tracing::info!(generation, ?ends_in, "the token that was given to us cannot be renewed any further");
+            tracing::info!(
+                generation,
+                ?ends_in,
+                "the token that was given to us cannot be renewed any further"
+            );
         } else if login.was_used() || self.keeper.holds_anything() {
             let login = self.session.replace(generation, Instant::now() + self.read_deadline).await?;
             self.saw_login(&login);

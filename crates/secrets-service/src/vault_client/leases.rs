@@ -18,8 +18,10 @@ pub(super) struct LiveLeases {
 impl LiveLeases {
     pub(super) fn add(&self, id: &str, end: Instant, now: Instant) {
         let mut ends = self.ends.lock();
-        ends.retain(|_, end| now < *end);
-        if ends.len() < MOST {
+        if ends.len() >= MOST {
+            ends.retain(|_, end| now < *end);
+        }
+        if ends.len() < MOST || ends.contains_key(id) {
             ends.insert(id.to_owned(), end);
         }
     }

@@ -1,9 +1,9 @@
 //! Forgetting what someone else has changed, or what must no longer be handed out.
 
-use tokio::time::Instant;
-
 use super::ResilientVaultClient;
+use crate::cache::Entry;
 use crate::key::{self, Key};
+use crate::secret_read::CachedSecret;
 
 impl ResilientVaultClient {
     /// Forgets every version of the secret at `path`, and what reads under way are about to bring. Says how many
@@ -26,7 +26,7 @@ impl ResilientVaultClient {
         let shared = &self.shared;
         if let Some(resolved) = shared.client.mounts().known(path, shared.mount_point.as_deref()) {
             let key = Key::new(&resolved, None);
-            shared.flights.supersede(&key, || shared.cache.make_stale(key.as_str(), Instant::now()));
+            shared.flights.supersede(&key, || shared.make_stale(&key));
         }
     }
 
@@ -43,17 +43,24 @@ impl ResilientVaultClient {
     pub fn invalidate_leases(&self, ended: impl Fn(&str) -> bool) -> usize {
         let before = self.shared.cache.len();
         self.shared.flights.supersede_all(|| {
-            self.shared.cache.retain(|entry| {
-                let lease = entry.value().secret.lease();
-                !lease.is_some_and(|lease| ended(&lease.id))
-            });
+            let gone = |entry: &Entry<CachedSecret>| {
+                entry.value().secret.lease().is_some_and(|lease| ended(&lease.id))
+            };
+            self.shared.cache.retain(|entry| !gone(entry));
+            // What the keeper still held would come back with the next read.
+            self.shared.keeper.forget_where(gone);
+            self.shared.journal.delete_where(|_, lease, _| lease.is_some_and(&ended));
         });
         before.saturating_sub(self.shared.cache.len())
     }
 
     fn forget_where(&self, gone: impl Fn(&str) -> bool) -> usize {
         let before = self.shared.cache.len();
-        self.shared.flights.supersede_all(|| self.shared.cache.retain(|entry| !gone(entry.key())));
+        self.shared.flights.supersede_all(|| {
+            self.shared.cache.retain(|entry| !gone(entry.key()));
+            self.shared.keeper.forget_where(|entry| gone(entry.key()));
+            self.shared.journal.delete_where(|key, _, _| gone(key));
+        });
         before.saturating_sub(self.shared.cache.len())
     }
 }

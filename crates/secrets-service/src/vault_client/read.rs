@@ -153,7 +153,7 @@ impl ResilientVaultClient {
                 Some(entry) if trouble.error.allows_stale() => {
                     return Ok(self.shared.serve_stale(entry, &key, trouble.error.clone()));
                 }
-                _ if !trouble.only_slow => {
+                _ if !trouble.only_slow && started < trouble.until => {
                     return Err(self.shared.noting_the_end(&key, trouble.error.clone()));
                 }
                 _ => {}
@@ -275,7 +275,7 @@ impl ResilientVaultClient {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => {
                     let error = error.about(path);
-                    shared.troubles.failed(&nowhere, error.clone(), Instant::now());
+                    shared.troubles.failed(&nowhere, error.clone(), Duration::ZERO, Instant::now());
                     return Err(error);
                 }
                 Ok(Err(_lost)) => return Err(lost(path)),

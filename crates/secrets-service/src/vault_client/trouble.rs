@@ -3,6 +3,9 @@
 //! After a failure the key is left alone for about a second: readers get the remembered error, or the stale
 //! value, at once. One second is short enough that a person who has just created the missing secret or
 //! policy does not notice, and turns any number of busy readers into at most one request a second per key.
+//!
+//! Where a stale static secret is at hand, those who have it are content with it for longer, the longer Vault has been
+//! away ([`patience`](crate::retry::patience)): a fleet must not ask for everything at once when it returns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,10 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub(super) error: Error,
+    /// Until then it counts for everyone.
     pub(super) until: Instant,
+    /// Until then, for those who have a stale value at hand.
+    patient_until: Instant,
     /// The request has not failed yet, only taken longer than those with a stale value at hand will wait.
     pub(super) only_slow: bool,
 }
@@ -43,17 +49,20 @@ impl Troubles {
 
     /// The trouble that still counts, if there is one.
     pub(super) fn current(&self, key: &Key, now: Instant) -> Option<Arc<Trouble>> {
-        self.by_key.get(key).filter(|trouble| now < trouble.until)
+        self.by_key.get(key).filter(|trouble| now < trouble.patient_until)
     }
 
-    pub(super) fn failed(&self, key: &Key, error: Error, now: Instant) {
+    /// `patience` is for those who have a stale value at hand.
+    pub(super) fn failed(&self, key: &Key, error: Error, patience: Duration, now: Instant) {
         let until = now + REMEMBERED_FOR.mul_f64(1.0 + fastrand::f64() / 4.0);
-        self.by_key.insert(key.clone(), Arc::new(Trouble { error, until, only_slow: false }));
+        let patient_until = until.max(now + patience);
+        self.by_key.insert(key.clone(), Arc::new(Trouble { error, until, patient_until, only_slow: false }));
     }
 
     /// The request is still under way; until `until` those with a stale value need not wait for it.
     pub(super) fn slow(&self, key: &Key, error: Error, until: Instant) {
-        self.by_key.insert(key.clone(), Arc::new(Trouble { error, until, only_slow: true }));
+        self.by_key
+            .insert(key.clone(), Arc::new(Trouble { error, until, patient_until: until, only_slow: true }));
     }
 
     /// The key has been read or written successfully.

@@ -154,16 +154,14 @@ impl ResilientVaultClient {
         F: Future<Output = Result<T, gds_vault::Error>>,
     {
         let key = Key::new(path, None);
-        let operation = operation(name, path, &key, Repeat::OnlyIfUndone, deadline);
+        let operation = operation(name, path, &key, Repeat::OnlyIfSurelyUndone, deadline);
         let result = self.shared.with_login(operation, attempt).await;
         match &result {
             Ok(_) => {
                 self.shared.purge(&key);
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                self.shared
-                    .flights
-                    .supersede(&key, || self.shared.cache.make_stale(key.as_str(), Instant::now()));
+                self.shared.flights.supersede(&key, || self.shared.make_stale(&key));
             }
             Err(_) => {}
         }

@@ -1,0 +1,140 @@
+//! The real `vault` command and a real Vault, where `VAULT_BIN` says there is one.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use secrets_service::SecretString;
+use secrets_service::gds_vault::{Address, Client};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::support::{Ask, CONFIG, HANG, Setup, eventually};
+
+struct RealVault {
+    url: String,
+    program: PathBuf,
+    home: TempDir,
+    _server: Child,
+}
+
+impl RealVault {
+    /// `None`, and a word about it, if there is no Vault on this machine.
+    async fn start() -> Option<Self> {
+        let Some(program) = std::env::var_os("VAULT_BIN").map(PathBuf::from) else {
+            let _ = writeln!(std::io::stderr(), "VAULT_BIN is not set: not tried with a real Vault");
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(&program);
+        command.args(["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"]);
+        command
+            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+            .env("HOME", home.path())
+            .kill_on_drop(true);
+        let server =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let vault = Self { url: format!("http://127.0.0.1:{port}"), program, home, _server: server };
+        let client = vault.client();
+        eventually("Vault", async || client.sys().health().await.is_ok_and(|health| !health.sealed)).await;
+        // The mount at secret/ comes a moment after.
+        eventually("secret/", async || {
+            client
+                .kv2("secret")
+                .put("myapp/config", &json!({ "db_host": "localhost", "n": 1.50 }), None)
+                .await
+                .is_ok()
+        })
+        .await;
+        Some(vault)
+    }
+
+    fn client(&self) -> Client {
+        let address = Address::parse(&self.url).unwrap();
+        Client::builder().address(address).token(SecretString::from("root")).build().unwrap()
+    }
+
+    async fn command(&self, address: &str, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env_clear().env("HOME", self.home.path()).env("VAULT_ADDR", address);
+        command.env("VAULT_TOKEN", "root").stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(HANG, command.output()).await.unwrap().unwrap();
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), text)
+    }
+}
+
+fn without_what_changes(text: &str) -> Value {
+    let mut value: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"));
+    if let Some(object) = value.as_object_mut() {
+        object.remove("request_id");
+    }
+    value
+}
+
+#[tokio::test]
+async fn the_vault_command_works_through_the_agent_unchanged() {
+    let Some(vault) = RealVault::start().await else { return };
+    let agent = Setup::new(&vault.url).env("VAULT_TOKEN", "root").start().await;
+    let through = format!("http://{}", agent.address());
+    for arguments in [
+        &["kv", "get", "-format=json", "secret/myapp/config"][..],
+        &["kv", "list", "-format=json", "secret/"],
+        &["kv", "metadata", "get", "-format=json", "secret/myapp/config"],
+        &["read", "-format=json", "secret/data/myapp/config"],
+        &["secrets", "list", "-format=json"],
+        &["status", "-format=json"],
+    ] {
+        let direct = vault.command(&vault.url, arguments).await;
+        for _ in 0..2 {
+            let answer = vault.command(&through, arguments).await;
+            assert_eq!(answer.0, direct.0, "{arguments:?}: {answer:?}");
+            assert_eq!(without_what_changes(&answer.1), without_what_changes(&direct.1), "{arguments:?}");
+        }
+    }
+    assert!(vault.command(&through, &["kv", "put", "secret/myapp/config", "a=b"]).await.0);
+    let (ok, read) = vault.command(&through, &["kv", "get", "-field=a", "secret/myapp/config"]).await;
+    assert!(ok && read.trim() == "b", "{read}");
+    let (ok, read) =
+        vault.command(&through, &["kv", "get", "-version=1", "-field=db_host", "secret/myapp/config"]).await;
+    assert!(ok && read.trim() == "localhost", "{read}");
+    let (ok, wrapped) = vault
+        .command(&through, &["read", "-wrap-ttl=60s", "-field=wrapping_token", "secret/data/myapp/config"])
+        .await;
+    assert!(ok, "{wrapped}");
+    let (ok, unwrapped) = vault.command(&through, &["unwrap", "-format=json", wrapped.trim()]).await;
+    assert!(ok && unwrapped.contains("\"a\": \"b\""), "{unwrapped}");
+    let (ok, token) = vault.command(&through, &["token", "lookup", "-format=json"]).await;
+    assert!(ok && token.contains("\"root\""), "{token}");
+    let (ok, gone) = vault.command(&through, &["kv", "get", "secret/none"]).await;
+    assert!(!ok && gone.contains("No value found"), "{gone}");
+    assert!(vault.command(&through, &["kv", "delete", "secret/myapp/config"]).await.0);
+    let (_, deleted) = vault.command(&through, &["kv", "get", "secret/myapp/config"]).await;
+    let (_, direct) = vault.command(&vault.url, &["kv", "get", "secret/myapp/config"]).await;
+    assert_eq!(deleted, direct, "a deleted version is told with its metadata");
+}
+
+#[tokio::test]
+async fn bodies_are_equal_to_the_real_vaults() {
+    let Some(vault) = RealVault::start().await else { return };
+    let client = vault.client();
+    client.sys().enable_secrets("kv1", "kv", &[("version", "1")]).await.unwrap();
+    client.kv1("kv1").put("plain", &json!({ "a": "b", "n": 1.50, "ttl": "30m" })).await.unwrap();
+    let agent = Setup::new(&vault.url).env("VAULT_TOKEN", "root").start().await;
+    let host = vault.url.trim_start_matches("http://").to_owned();
+    for path in
+        [CONFIG, "/v1/kv1/plain", "/v1/secret/data/none", "/v1/secret/myapp/config", "/v1/sys/nonsense"]
+    {
+        let direct = Ask::get(path).token("root").send_to(&host).await;
+        for _ in 0..2 {
+            for ask in [Ask::get(path), Ask::get(path).token("root")] {
+                let through = agent.ask(ask).await;
+                assert_eq!(through.comparable(), direct.comparable(), "{path}");
+                assert_eq!(through.body.len(), direct.body.len(), "{path}");
+            }
+        }
+    }
+}

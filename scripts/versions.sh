@@ -3,3 +3,4 @@
 
 cargo_deny_version=0.20.2
 cargo_llvm_cov_version=0.9.1
+cargo_fuzz_version=0.13.2

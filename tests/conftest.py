@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from .real_vault import AnyVault
 
+# Loaded here and not by itself, so that coverage sees it: see pyproject.toml.
+pytest_plugins = ["secrets_service.testing.plugin"]
+
 CANARY = "canary-4711"
 _numbers = itertools.count(1)
 

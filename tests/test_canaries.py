@@ -194,7 +194,7 @@ def test_nothing_in_any_repr(dev: DevVault, config: VaultConfig) -> None:
             assert CANARY not in text
     # What we keep for ourselves and Python can see (debuggers do): prepared answers say nothing either.
     for kept in gc.get_objects():
-        if type(kept).__module__.startswith(("secrets_service", "builtins")) and type(kept).__name__ in (
+        if str(type(kept).__module__).startswith(("secrets_service", "builtins")) and type(kept).__name__ in (
             "Prepared",
             "Kept",
             "Operation",

@@ -45,7 +45,7 @@ def test_example(number: int) -> None:
 def test_the_commands_are_there() -> None:
     script = (ROOT / "scripts" / "python").read_text()
     commands = re.findall(r"^scripts/python (\w+)", PAGE, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         assert f"\n{command}) " in script
 

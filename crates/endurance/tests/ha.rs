@@ -32,7 +32,12 @@ fn judge(kills: &[Kill]) {
         let (round, afterwards) = (&kill.round, &kill.afterwards);
         assert_eq!(round.cached.failures(), 0, "cached reads never fail: {:#?}", round.cached.examples);
         if kill.election < SHORT_ELECTION {
-            assert_eq!(round.uncached.failures(), 0, "retried until there is a leader: {:#?}", round.uncached.examples);
+            assert_eq!(
+                round.uncached.failures(),
+                0,
+                "retried until there is a leader: {:#?}",
+                round.uncached.examples
+            );
         }
         // These may fail: writes that were on their way to the leader, and reads in an election that takes longer than
         // their deadline. They say so, in time.

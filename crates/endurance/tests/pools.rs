@@ -165,6 +165,27 @@ async fn work_that_began_before_a_rotation_is_finished() {
     tokio::join!(is_finished::<Sqlx>(&stage), is_finished::<Deadpool>(&stage));
 }
 
+/// A connection that is completed after a rotation, with the credentials of before, is made again.
+#[tokio::test]
+async fn a_connection_overtaken_by_a_rotation_is_not_handed_out() {
+    async fn is_made_again<P: Pool>(stage: &Stage) {
+        stage.keep_waiting(4 * SECOND).await;
+        let service = stage.service();
+        let pool = pool::<P>(&service).await;
+        let mut credentials = service.rotating_credentials().await.unwrap();
+        let first = credentials.current();
+        // Replaced between 5.3 and 6.7 s; the connection is begun at 3.5 s and completed at 7.5 s; the lease ends at 8 s.
+        sleep(3_500 * SECOND / 1_000).await;
+        let (user, rotation) = tokio::join!(pool.query(), credentials.changed());
+        assert_eq!(user.unwrap(), rotation.unwrap().credentials.username());
+        stage.no_session(first.credentials.username()).await;
+        service.close(OnClose::Revoke).await.unwrap();
+    }
+    let (one, other) =
+        tokio::join!(stage_with_role((8 * SECOND, 8 * SECOND)), stage_with_role((8 * SECOND, 8 * SECOND)));
+    tokio::join!(is_made_again::<Sqlx>(&one), is_made_again::<Deadpool>(&other));
+}
+
 /// A pool that is gone keeps no lease alive.
 #[tokio::test]
 async fn the_lease_is_let_go_with_the_pool() {

@@ -115,12 +115,11 @@ impl Answer {
                 pair.set_item("password", credentials.password().expose())?;
                 pair.into_any().unbind()
             }
-            Self::Rotation(None) => py.None(),
             Self::Rotation(Some(rotation)) => Py::new(py, PyRotation(rotation))?.into_any(),
             Self::Text(text) => text.expose().into_pyobject(py)?.into_any().unbind(),
             Self::Version(version) => version.into_pyobject(py)?.unbind(),
             Self::Names(names) => names.into_pyobject(py)?.unbind(),
-            Self::Done => py.None(),
+            Self::Rotation(None) | Self::Done => py.None(),
         })
     }
 }

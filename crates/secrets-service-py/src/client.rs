@@ -78,11 +78,7 @@ impl Client {
     }
 
     /// Credentials of a dynamic role that are renewed, and replaced before they end, as long as the object lives.
-    fn rotating_database_credentials(
-        &self,
-        py: Python<'_>,
-        role: String,
-    ) -> PyResult<PyRotatingCredentials> {
+    fn rotating_database_credentials(&self, py: Python<'_>, role: String) -> PyResult<PyRotatingCredentials> {
         PyRotatingCredentials::open(py, &self.core, role, false)
     }
 

@@ -154,9 +154,9 @@ proptest! {
                         None => ("absent", None),
                         Some(&(value, fetched, ttl)) => {
                             let age = now - fetched;
-                            if age < ttl.mul_f64(0.5) { ("fresh", Some(value)) }
-                            // By chance, but not both ways.
-                            else if age < ttl.mul_f64(0.9) && found.0 == "fresh" { ("fresh", Some(value)) }
+                            // Between the two by chance, but not both ways.
+                            let fresh_until = ttl.mul_f64(if found.0 == "fresh" { 0.9 } else { 0.5 });
+                            if age < fresh_until { ("fresh", Some(value)) }
                             else if age < ttl { ("ageing", Some(value)) }
                             else if age < max_stale { ("stale", Some(value)) }
                             else { ("absent", None) }

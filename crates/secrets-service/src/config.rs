@@ -181,7 +181,7 @@ impl VaultConfig {
         let cache_ttl = env.seconds("VAULT_CACHE_TTL_SECONDS");
         let cache_max_stale = env.seconds("VAULT_CACHE_MAX_STALE_SECONDS");
         let cache_capacity = env.number("VAULT_CACHE_CAPACITY", 1..=10_000_000);
-        let disk = disk_settings(env, &auth);
+        let disk = disk_settings(env, auth.as_ref());
         let retry_max_attempts = env.number("VAULT_RETRY_MAX_ATTEMPTS", 1..=100);
         let request_timeout = env.duration("VAULT_CLIENT_TIMEOUT");
 
@@ -270,7 +270,7 @@ impl ServiceConfig {
     }
 }
 
-fn disk_settings(env: &mut Environment<'_>, auth: &Option<AuthSettings>) -> Option<DiskSettings> {
+fn disk_settings(env: &mut Environment<'_>, auth: Option<&AuthSettings>) -> Option<DiskSettings> {
     const KEY: &str = "SECRETS_CACHE_KEY";
     let file = env.text("SECRETS_CACHE_FILE").map(PathBuf::from);
     let key_file = env.readable_file("SECRETS_CACHE_KEY_FILE");
@@ -293,7 +293,7 @@ fn disk_settings(env: &mut Environment<'_>, auth: &Option<AuthSettings>) -> Opti
     let plain_secret_id = |auth: &AuthSettings| {
         matches!(auth, AuthSettings::AppRole { secret_id: SecretIdSource::Plain(_), .. })
     };
-    if key == Some(KeySource::SecretId) && auth.as_ref().is_some_and(|auth| !plain_secret_id(auth)) {
+    if key == Some(KeySource::SecretId) && auth.is_some_and(|auth| !plain_secret_id(auth)) {
         env.problem(KEY, "says secret_id, and there is none: set VAULT_SECRET_ID, or take another key");
     }
     if file.is_some() && cfg!(not(feature = "disk")) {

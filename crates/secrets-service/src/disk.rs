@@ -15,7 +15,9 @@
 //! | `file.rs` | the file itself: opened, appended to, replaced |
 //! | `place.rs` | who may own the file, its folder and the key |
 //! | `key.rs` | where the key comes from |
-//! | `journal.rs` | what is waiting to be written, and the thread that writes it |
+//! | `journal.rs` | what is waiting to be written |
+//! | `writer.rs` | the thread that writes it |
+//! | `open.rs` | what the settings name is opened, and what came of it is told |
 //! | `moment.rs` | deadlines on the wall clock, which outlives the process, and back |
 
 #[cfg(feature = "disk")]
@@ -39,6 +41,8 @@ mod place;
 pub(crate) mod record;
 #[cfg(feature = "disk")]
 mod seal;
+#[cfg(feature = "disk")]
+mod writer;
 
 use std::path::PathBuf;
 
@@ -107,7 +111,7 @@ pub struct DiskStatus {
     pub secrets: usize,
     /// How many secrets were taken over from it at the start.
     pub restored: usize,
-    /// Changes that have not been written yet.
+    /// Changes that are not on disk yet.
     pub pending: usize,
     /// Batches written since the start; each is on disk for good.
     pub writes: u64,
@@ -121,9 +125,10 @@ pub struct DiskStatus {
 #[cfg(feature = "disk")]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use super::image::fuzzing::{damaged, decode, open};
+    pub use super::image::fuzzing::{damaged, decode, open, sealed};
 }
 
-#[cfg(all(test, feature = "disk"))]
+#[cfg(test)]
+#[cfg(feature = "disk")]
 #[path = "disk/tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@
 //! - someone joins: the first caller may be alive and never be polled again (a `select!` that is busy with another
 //!   branch), which must not hold up the others;
 //! - the first caller leaves (its deadline, a closed connection): the answer still reaches the cache;
-//! - it takes longer than [`PATIENCE`]: nobody may have joined, but the work may hold a permit that others want.
+//! - it takes longer than `PATIENCE`: nobody may have joined, but the work may hold a permit that others want.
 //!
 //! So a flight never depends on what a caller does for longer than that. If the work itself dies (a panic, the
 //! runtime shutting down) everyone waiting is told [`Lost`] rather than left waiting.

@@ -144,7 +144,7 @@ impl ResilientVaultClient {
     /// from the settings, and nobody should start with what someone else has left.
     pub fn with_auth(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
         let upstream = upstream_of(config, &client);
-        Self::with_upstream(config, client, auth, upstream, Journal::default())
+        Self::with_upstream(config, client, auth, upstream, Journal::none())
     }
 
     /// In a build that keeps nothing on disk.
@@ -254,22 +254,24 @@ impl ResilientVaultClient {
         }
         self.shared.keeper.stop();
         let deadline = Instant::now() + CLOSE_TIME;
-        let result = match on_close {
-            OnClose::Keep => Ok(()),
-            OnClose::Revoke => {
-                // Before the first is revoked: none must be found by whoever starts next.
-                self.shared.journal.delete_where(|_, lease, _| lease.is_some());
-                self.shared.journal.logged_out();
-                self.shared.give_back(deadline).await
+        let journal = &self.shared.journal;
+        if on_close == OnClose::Revoke {
+            // Before the first is revoked: none must be found by whoever starts next.
+            journal.delete_where(|_, lease, _| lease.is_some());
+            journal.logged_out();
+        }
+        let give_back = async {
+            match on_close {
+                OnClose::Keep => Ok(()),
+                OnClose::Revoke => self.shared.give_back(deadline).await,
             }
         };
+        // While the cache is still there to be asked what should be on disk.
+        let (result, written) = tokio::join!(give_back, timeout_at(deadline, journal.close()));
         self.shared.flights.supersede_all(|| self.shared.forget_all());
         self.shared.troubles.clear();
         self.shared.session.take();
-        match timeout_at(deadline, self.shared.journal.close()).await {
-            Ok(written) => result.and(written),
-            Err(_) => result,
-        }
+        result.and(written.unwrap_or(Ok(())))
     }
 
     fn check_open(&self) -> Result<(), Error> {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Callable, Final, Protocol, TypeVar
 from gds_vault.exceptions import VaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Coroutine
 
     from secrets_service.vault_client import AsyncRotatingCredentials, RotatingCredentials, Rotation
 
@@ -35,9 +35,9 @@ _REFUSED_LOGIN: Final = frozenset({"28P01", "28000"})
 # libpq tells no code for a failed login, only what the server said.
 _REFUSED_IN_WORDS: Final = ("password authentication failed", "is not permitted to log in")
 
-# The second credentials are some that Vault called valid after the first were refused; the third allow for a rotation
-# in between.
-_MOST_TRIED: Final = 3
+# Each attempt has newer credentials than the one before, from Vault itself. The second nearly always succeeds; the
+# others allow for rotations in between, while a busy machine is still logging in.
+_MOST_TRIED: Final = 5
 
 # A follower looks so often whether its pool is still there.
 _LOOK_SECONDS: Final = 5.0
@@ -48,9 +48,11 @@ class Kept(Protocol):
 
     def usable(self) -> Rotation:
         """Return the newest ones that work."""
+        raise NotImplementedError
 
     def newer_than(self, generation: int) -> Rotation:
         """Return newer ones than those that the database refused."""
+        raise NotImplementedError
 
 
 def refused(error: BaseException) -> bool:
@@ -87,9 +89,7 @@ def connect(credentials: Kept, attempt: Callable[[Rotation], T]) -> T:
     return attempt(rotation)
 
 
-async def connect_async(
-    credentials: AsyncRotatingCredentials, attempt: Callable[[Rotation], Awaitable[T]]
-) -> T:
+async def connect_async(credentials: AsyncRotatingCredentials, attempt: Callable[[Rotation], Awaitable[T]]) -> T:
     """As `connect`, for event loops."""
     rotation = await credentials.usable()
     for _ in range(_MOST_TRIED - 1):
@@ -252,9 +252,9 @@ class AsyncFollower:
         retire: Callable[[Owner, Rotation], Awaitable[bool]],
     ) -> None:
         """Retire the connections of `owner` with `retire`, which returns whether to go on."""
-        self._begin = lambda: follow_async(credentials, owner_reference, retire)
         self._task: asyncio.Task[None] | None = None
-        owner_reference = weakref.ref(owner, lambda _: self._end())
+        reference = weakref.ref(owner, self._end)
+        self._begin: Callable[[], Coroutine[None, None, None]] = lambda: follow_async(credentials, reference, retire)
 
     def start(self) -> None:
         """Begin, unless it has begun in this event loop."""
@@ -262,6 +262,6 @@ class AsyncFollower:
         if self._task is None or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._begin(), name="vault-rotation")
 
-    def _end(self) -> None:
+    def _end(self, _owner: object) -> None:
         if self._task is not None and not self._task.get_loop().is_closed():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)

@@ -1,7 +1,12 @@
 """asyncpg: pools whose credentials rotate, with no query failing for it."""
 
+# asyncpg has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportInvalidTypeArguments=false
+
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 import asyncpg
@@ -26,7 +31,7 @@ def create_pool(
     connect: Callable[..., Awaitable[Any]] = asyncpg.connect,
     **options: Any,  # noqa: ANN401
 ) -> asyncpg.Pool:
-    """Make a pool that connects with credentials that rotate: `async with create_pool(...) as pool`.
+    """Make a pool that connects with credentials that rotate.
 
     Connections of an older user are retired: idle ones at once, those in use when they are released.
 
@@ -38,32 +43,40 @@ def create_pool(
         options: What else `asyncpg.create_pool` takes.
 
     Returns:
-        The pool, to be awaited or entered as asyncpg's own.
+        The pool, to be awaited or entered (`async with`) as asyncpg's own.
     """
-    made = _rotation.Made()
-    followers: list[_rotation.AsyncFollower] = []
+    newest = _Newest(credentials, connect)
+    newest.pool = asyncpg.create_pool(dsn, connect=newest, **options)
+    return newest.pool
 
-    async def connect_newest(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+
+class _Newest:
+    """Makes the connections of a pool, and lives as long: pools themselves cannot be referred to weakly."""
+
+    pool: asyncpg.Pool
+
+    def __init__(self, credentials: AsyncRotatingCredentials, connect: Callable[..., Awaitable[Any]]) -> None:
+        self._credentials = credentials
+        self._connect = connect
+        self._made = _rotation.Made()
+        self._follower = _rotation.AsyncFollower(credentials, self, _Newest._retire)
+
+    async def __call__(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
         async def attempt(rotation: Rotation) -> Any:  # noqa: ANN401
             login = {"user": rotation.username}
-            connection = await connect(*arguments, **{**options, **login}, password=rotation.password)
-            made.add(connection, rotation)
+            connection = await self._connect(*arguments, **{**options, **login}, password=rotation.password)
+            self._made.add(connection, rotation)
             return connection
 
         options.pop("password", None)
-        for follower in followers:
-            follower.start()
-        return await _rotation.connect_async(credentials, attempt)
+        self._follower.start()
+        return await _rotation.connect_async(self._credentials, attempt)
 
-    async def retire(pool: asyncpg.Pool, rotation: Rotation) -> bool:
-        if made.any_to_retire(rotation, _is_open):
-            await pool.expire_connections()
-            await _replace_idle(pool)
-        return not pool.is_closing()
-
-    pool = asyncpg.create_pool(dsn, connect=connect_newest, **options)
-    followers.append(_rotation.AsyncFollower(credentials, pool, retire))
-    return pool
+    async def _retire(self, rotation: Rotation) -> bool:
+        if self._made.any_to_retire(rotation, _is_open):
+            await self.pool.expire_connections()
+            await _replace_idle(self.pool)
+        return not self.pool.is_closing()
 
 
 async def _replace_idle(pool: asyncpg.Pool) -> None:
@@ -71,8 +84,8 @@ async def _replace_idle(pool: asyncpg.Pool) -> None:
     held = []
     try:
         for _ in range(pool.get_idle_size()):
-            held.append(await pool.acquire(timeout=_TAKE_SECONDS))
-    except TimeoutError:
+            held.append(await pool.acquire(timeout=_TAKE_SECONDS))  # noqa: PERF401 - what there is is given back
+    except asyncio.TimeoutError:
         pass  # all are in use now, and looked at when they come back
     finally:
         for connection in held:

@@ -12,8 +12,6 @@ from . import _rotation
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from typing_extensions import Self
-
     from secrets_service.vault_client import AsyncRotatingCredentials, RotatingCredentials, Rotation
 
 __all__ = ["async_connection_pool", "connection_pool"]
@@ -47,14 +45,14 @@ def connection_pool(
 
     class Connection(connection_class):  # type: ignore[valid-type,misc]
         @classmethod
-        def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ANN401
+        def connect(cls, conninfo: str = "", **options: Any) -> Any:  # noqa: ANN401
             begin = super().connect
 
-            def attempt(rotation: Rotation) -> Self:
-                login = {"user": rotation.username}
+            def attempt(rotation: Rotation) -> Any:  # noqa: ANN401
+                login: dict[str, Any] = {"user": rotation.username}
                 connection = begin(conninfo, **{**options, **login}, password=rotation.password)
                 made.add(connection, rotation)
-                return cast("Self", connection)
+                return connection
 
             options.pop("password", None)
             for follower in followers:
@@ -76,7 +74,7 @@ def connection_pool(
 
     options.setdefault("open", False)
     wanted_open = options.pop("open")
-    pool = ConnectionPool(
+    pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
         conninfo, connection_class=Connection, check=check_generation, open=False, **options
     )
     followers.append(_rotation.Follower(credentials, pool, retire))
@@ -110,14 +108,14 @@ def async_connection_pool(
 
     class Connection(connection_class):  # type: ignore[valid-type,misc]
         @classmethod
-        async def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ANN401
+        async def connect(cls, conninfo: str = "", **options: Any) -> Any:  # noqa: ANN401
             begin = super().connect
 
-            async def attempt(rotation: Rotation) -> Self:
-                login = {"user": rotation.username}
+            async def attempt(rotation: Rotation) -> Any:  # noqa: ANN401
+                login: dict[str, Any] = {"user": rotation.username}
                 connection = await begin(conninfo, **{**options, **login}, password=rotation.password)
                 made.add(connection, rotation)
-                return cast("Self", connection)
+                return connection
 
             options.pop("password", None)
             for follower in followers:
@@ -138,7 +136,9 @@ def async_connection_pool(
         return not pool.closed
 
     options["open"] = False
-    pool = AsyncConnectionPool(conninfo, connection_class=Connection, check=check_generation, **options)
+    pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+        conninfo, connection_class=Connection, check=check_generation, **options
+    )
     followers.append(_rotation.AsyncFollower(credentials, pool, retire))
     return pool
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Union, overload
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DisconnectionError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
@@ -30,8 +31,6 @@ __all__ = ["rotate"]
 _GENERATION: Final = "secrets_service.generation"
 _sweeping: ContextVar[bool] = ContextVar("sweeping", default=False)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
 
 
 @overload
@@ -130,14 +129,14 @@ class _InGreenlet:
         self._credentials = credentials
 
     def usable(self) -> Rotation:
-        return cast("Rotation", await_only(self._credentials.usable()))
+        return await_only(self._credentials.usable())
 
     def newer_than(self, generation: int) -> Rotation:
-        return cast("Rotation", await_only(self._credentials.newer_than(generation)))
+        return await_only(self._credentials.newer_than(generation))
 
 
 async def _sweep_async(engine: Engine, rotation: Rotation) -> bool:
-    return cast("bool", await greenlet_spawn(_sweep, engine, rotation))
+    return await greenlet_spawn(_sweep, engine, rotation)
 
 
 def _sweep(engine: Engine, rotation: Rotation) -> bool:

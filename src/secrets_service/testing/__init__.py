@@ -6,7 +6,8 @@ With pytest, ask for the fixture `vault_dev` (or `vault_dev_session`); the plugi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+import itertools
+from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from secrets_service import VaultConfig
 from secrets_service._native import DevPostgres, DevVault
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Database", "VaultDev"]
 
 _EVERYTHING = 'path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }'
-_POLICY = "application"
 _MOUNT = "database"
+
+
+class Administered(Protocol):
+    """A Vault that can be set up: `VaultDev`, or whatever sends requests as root."""
+
+    def request(self, method: str, path: str, body: Optional[dict[str, Any]] = None) -> Any:  # noqa: ANN401
+        """Send a request of Vault's API as root."""
 
 
 class VaultDev:
@@ -37,6 +44,7 @@ class VaultDev:
         """
         self._server = DevVault()
         self._database: Optional[Database] = None
+        self._numbers = itertools.count(1)
         self.load(secrets or {})
 
     @property
@@ -84,8 +92,8 @@ class VaultDev:
         """
         settings.setdefault("addr", self.addr)
         settings.setdefault("auth_method", "token")
-        if settings["auth_method"] == "token":
-            settings.setdefault("token", self.create_token())
+        if settings["auth_method"] == "token" and "token" not in settings:
+            settings["token"] = self.create_token()
         return VaultConfig(**settings)
 
     def environment(self) -> dict[str, str]:
@@ -99,8 +107,9 @@ class VaultDev:
             ttl: How long it lives, as Vault writes it.
             policy: What it may do; by default everything.
         """
-        self.request("PUT", f"sys/policies/acl/{_POLICY}", {"policy": policy})
-        made = self.request("POST", "auth/token/create", {"policies": [_POLICY], "ttl": ttl})
+        name = f"token-{next(self._numbers)}"
+        self.request("PUT", f"sys/policies/acl/{name}", {"policy": policy})
+        made = self.request("POST", "auth/token/create", {"policies": [name], "ttl": ttl})
         token: str = made["auth"]["client_token"]
         return token
 
@@ -276,9 +285,9 @@ class VaultDev:
 class Database:
     """A throw-away PostgreSQL that a Vault gives credentials for."""
 
-    def __init__(self, vault: VaultDev, cluster: DevPostgres) -> None:
+    def __init__(self, vault: Administered, cluster: DevPostgres) -> None:
         """Set up the database engine of `vault` for `cluster`; see `VaultDev.postgres`."""
-        self._vault = vault
+        self.vault = vault
         self.cluster = cluster
         if f"{_MOUNT}/" not in vault.request("GET", "sys/mounts")["data"]:
             vault.request("POST", f"sys/mounts/{_MOUNT}", {"type": "database"})
@@ -333,7 +342,7 @@ class Database:
             *([grants] if grants else []),
         ]
         role = {"db_name": "postgres", "creation_statements": statements, "default_ttl": ttl, "max_ttl": max_ttl}
-        self._vault.request("POST", f"{_MOUNT}/roles/{name}", role)
+        self.vault.request("POST", f"{_MOUNT}/roles/{name}", role)
         return name
 
     def static_role(self, name: str, *, username: str, rotation_period: str = "24h") -> str:
@@ -348,12 +357,12 @@ class Database:
             The name.
         """
         role = {"db_name": "postgres", "username": username, "rotation_period": rotation_period}
-        self._vault.request("POST", f"{_MOUNT}/static-roles/{name}", role)
+        self.vault.request("POST", f"{_MOUNT}/static-roles/{name}", role)
         return name
 
     def rotate(self, static_role: str) -> None:
         """Have Vault change the password of a static role now."""
-        self._vault.request("POST", f"{_MOUNT}/rotate-role/{static_role}", {})
+        self.vault.request("POST", f"{_MOUNT}/rotate-role/{static_role}", {})
 
     def __repr__(self) -> str:
         """Tell where it is."""

@@ -20,6 +20,7 @@ mod outages;
 mod paths;
 mod policies;
 mod policy;
+mod restart;
 mod service;
 mod static_roles;
 mod token;
@@ -88,6 +89,7 @@ use cases;
 pub(crate) fn all() -> Vec<&'static Case> {
     [
         lifecycle::CASES,
+        restart::CASES,
         static_roles::CASES,
         service::CASES,
         logins::CASES,

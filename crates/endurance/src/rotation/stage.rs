@@ -8,6 +8,9 @@ use secrets_service::{
     AuthSettings, ResilientVaultClient, SecretIdSource, SecretsService, ServiceConfig, VaultConfig,
 };
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 use vault_dev::example::{Example, set_up_example};
 use vault_dev::postgres::Cluster;
 use vault_dev::{Fault, FaultGuard, VaultDev};
@@ -198,6 +201,26 @@ impl Stage {
     /// Changes the API keys.
     pub async fn set_api_keys(&self, keys: &Value) {
         self.root.kv2("secret").put("myapp/api-keys", keys, None).await.unwrap();
+    }
+
+    /// Makes the service reach PostgreSQL through a proxy that keeps its first connection waiting so long.
+    pub async fn keep_waiting(&self, delay: Duration) {
+        let upstream = (self.cluster.host(), self.cluster.port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut delay = delay;
+            while let Ok((mut near, _)) = listener.accept().await {
+                let wait = std::mem::take(&mut delay);
+                tokio::spawn(async move {
+                    sleep(wait).await;
+                    let mut far = TcpStream::connect(upstream).await.unwrap();
+                    copy_bidirectional(&mut near, &mut far).await.ok();
+                });
+            }
+        });
+        let config = json!({"db_host": "127.0.0.1", "db_port": port, "db_name": self.cluster.database()});
+        self.root.kv2("secret").put("myapp/config", &config, None).await.unwrap();
     }
 
     /// Nobody answers at Vault's address, until this is dropped. For the development server.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Response;
+use secrets_service::DiskStatus;
 use secrets_service::breaker::BreakerState;
 
 use super::answer::{AnswerBody, Cached};
@@ -88,6 +89,9 @@ impl Metrics {
             };
             page.line("breaker_open", &[("mount", mount)], value);
         }
+        if let Some(disk) = own.disk_status() {
+            on_disk(&mut page, &disk);
+        }
         leases(&mut page, identities);
         page.text
     }
@@ -128,6 +132,19 @@ impl Metrics {
         page.line("upstream_seconds_sum", &[], seconds);
         page.line("upstream_seconds_count", &[], sum);
     }
+}
+
+fn on_disk(page: &mut Page, disk: &DiskStatus) {
+    page.gauge("disk_secrets", "Secrets in the cache on disk.", disk.secrets);
+    page.gauge("disk_restored", "Secrets taken over from disk at the start.", disk.restored);
+    page.gauge("disk_pending", "Changes that are not on disk yet.", disk.pending);
+    page.gauge("disk_bytes", "Size of the file.", disk.bytes);
+    page.counter("disk_writes_total", "Batches written to disk.", disk.writes);
+    page.gauge(
+        "disk_ok",
+        "Whether the file is being written: 0 if the disk is full, say.",
+        u8::from(disk.problem.is_none()),
+    );
 }
 
 fn leases(page: &mut Page, identities: &Identities) {

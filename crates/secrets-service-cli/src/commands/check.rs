@@ -62,7 +62,10 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     match settings {
         Some(settings) if !args.offline => {
             let mut signals = Signals::ending()?;
-            let vault = ResilientVaultClient::new(&settings.vault)?;
+            // The service that is being checked for may be running, and has the cache on disk to itself.
+            let mut without_disk = settings.vault.clone();
+            without_disk.disk = None;
+            let vault = ResilientVaultClient::new(&without_disk)?;
             let service = SecretsService::new(vault, settings.service.clone());
             let work = Box::pin(async {
                 if servers::check(&mut report, &settings.vault).await? {

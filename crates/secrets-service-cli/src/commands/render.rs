@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
-use secrets_service::{OnClose, SecretsService};
+use secrets_service::{OnClose, SecretsService, ServiceConfig};
 
 use super::templates::TemplateArgs;
 use crate::failure::{Exit, Failure};
@@ -39,11 +39,13 @@ pub(crate) struct RenderArgs {
 
 pub(crate) async fn run(args: &RenderArgs) -> Result<Exit, Failure> {
     let mut sections = args.templates.sections()?;
-    let service = SecretsService::from_environment()?;
-    let templates = args.templates.load(&mut sections, service.config())?;
+    // What was typed comes before the settings; what is wrong with those is told by the service.
+    let config = ServiceConfig::from_environment().unwrap_or_default();
+    let templates = args.templates.load(&mut sections, &config)?;
     if templates.is_empty() {
         return Err(Failure::usage("which template? Give one with --template, or a file with --config"));
     }
+    let service = SecretsService::from_environment()?;
     let mut signals = Signals::ending()?;
     let sources = Arc::new(Sources::new(&service, !args.once));
     let mut following = Following {

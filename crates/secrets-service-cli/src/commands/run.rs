@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use secrets_service::SecretsService;
 use secrets_service::config::SECRET_VARIABLES;
+use secrets_service::{SecretsService, ServiceConfig};
 use tokio::sync::mpsc;
 
 use self::child::Program;
@@ -96,11 +96,14 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Failure> {
         command => command.to_vec(),
     };
     let Some((name, arguments)) = command.split_first() else {
-        return Err(Failure::usage("which program? Give it after `--`, or as `command` in [run]"));
+        let what = "which program? Give it after `--`, or as `command` in [run]; `run --help` tells more";
+        return Err(Failure::usage(what));
     };
+    // What was typed comes before the settings; what is wrong with those is told by the service.
+    let config = ServiceConfig::from_environment().unwrap_or_default();
+    let wanted = wanted(args, &sections, &config.db_role)?;
+    let templates = args.templates.load(&mut sections, &config)?;
     let service = SecretsService::from_environment()?;
-    let wanted = wanted(args, &sections, &service.config().db_role)?;
-    let templates = args.templates.load(&mut sections, service.config())?;
     let on_change = args.on_change.or(sections.on_change);
     let policy = Policy {
         environment: on_change.unwrap_or(OnChange::Restart),

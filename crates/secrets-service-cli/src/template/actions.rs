@@ -61,7 +61,7 @@ pub(super) fn all(text: &str, syntax: Syntax) -> impl Iterator<Item = Action<'_>
             length_of(inside, close)
         };
         from = start + 2 + length;
-        line += text.as_bytes().get(counted..start)?.iter().filter(|byte| **byte == b'\n').count();
+        line += text.get(counted..start)?.matches('\n').count();
         counted = start;
         let (keyword, rest) = first_word(trimmed);
         let (next, _) = first_word(rest.trim_start());
@@ -96,10 +96,9 @@ fn length_of(inside: &str, close: &str) -> usize {
             _ if escaped => escaped = false,
             Some('"' | '\'') if c == '\\' => escaped = true,
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
             None if inside.get(place..).is_some_and(|rest| rest.starts_with(close)) => return place + 2,
-            None => {}
+            _ => {}
         }
     }
     inside.len()

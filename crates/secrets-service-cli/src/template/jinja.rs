@@ -130,26 +130,26 @@ fn lookup(context: &Arc<Context>, source: Source) -> Result<Value, Error> {
     match fields(&reading).ok_or_else(unreadable)? {
         Json::Object(fields) => {
             let fields = fields.iter().map(|(name, json)| (name.clone(), value(json))).collect();
-            Ok(Value::from_object(Fields { source, fields, context: Arc::clone(context) }))
+            Ok(Value::from_object(SecretObject { source, fields, context: Arc::clone(context) }))
         }
         other => Ok(value(&other)),
     }
 }
 
 /// A secret in a template. Remembers what was looked for and is not there.
-struct Fields {
+struct SecretObject {
     source: Source,
     fields: BTreeMap<String, Value>,
     context: Arc<Context>,
 }
 
-impl fmt::Debug for Fields {
+impl fmt::Debug for SecretObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[redacted]")
     }
 }
 
-impl Object for Fields {
+impl Object for SecretObject {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Map
     }

@@ -17,4 +17,5 @@ mod operations;
 mod passing;
 mod purging;
 mod real_clients;
+mod restarting;
 mod support;

@@ -174,13 +174,6 @@ impl Running {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
-    /// How it ends, and what it says until then.
-    pub(crate) async fn output(self) -> Ended {
-        let output =
-            tokio::time::timeout(HANG, self.child.wait_with_output()).await.expect("the command hangs");
-        Ended::of(output.unwrap())
-    }
-
     pub(crate) async fn wait(mut self) -> ExitStatus {
         tokio::time::timeout(HANG, self.child.wait()).await.expect("the command hangs").unwrap()
     }
@@ -195,7 +188,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    fn of(output: std::process::Output) -> Self {
+    pub(crate) fn of(output: std::process::Output) -> Self {
         Self {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -2,7 +2,8 @@ use secrets_service::config::VARIABLES;
 
 use crate::support::secrets_service;
 
-const COMMANDS: [&str; 9] = ["get", "put", "list", "api-key", "db-url", "run", "check", "dev", "completions"];
+const COMMANDS: [&str; 10] =
+    ["get", "put", "list", "api-key", "db-url", "run", "render", "check", "dev", "completions"];
 
 #[tokio::test]
 async fn wrong_usage_is_2_with_nothing_on_stdout() {

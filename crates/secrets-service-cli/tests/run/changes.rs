@@ -7,7 +7,7 @@ use crate::support::{Running, Vault};
 use crate::world::{Folder, Output};
 
 /// Starts a program that tells how it was started, and of SIGHUP.
-async fn start(vault: &Vault, arguments: &[&str]) -> (Running, Output) {
+fn start(vault: &Vault, arguments: &[&str]) -> (Running, Output) {
     let script = "trap 'echo hup' HUP; trap 'exit 0' TERM; echo \"started $K\"; while :; do sleep 0.05; done";
     let all = [&["run"][..], arguments, &["--", "sh", "-c", script]].concat();
     let mut running = vault.run(&all).env("VAULT_CACHE_TTL_SECONDS", "1").spawn();
@@ -25,8 +25,7 @@ async fn end(running: Running, output: &mut Output, code: i32) {
 async fn row22_five_changes_are_one_restart() {
     let vault = Vault::start().await;
     let (running, mut output) =
-        start(&vault, &["-e", "K=myapp/api-keys#stripe", "-e", "H=myapp/config#db_host", "--settle", "3s"])
-            .await;
+        start(&vault, &["-e", "K=myapp/api-keys#stripe", "-e", "H=myapp/config#db_host", "--settle", "3s"]);
     output.is("started sk_test_xxx").await;
     for n in 1..=5 {
         let keys = json!({ "stripe": format!("sk_{n}"), "sendgrid": "x" });
@@ -47,7 +46,7 @@ async fn row22_five_changes_are_one_signal() {
     let keys = folder.template("k.j2", "{{ secret('myapp/api-keys').stripe }}");
     let host = folder.template("h.j2", "{{ secret('myapp/config').db_host }}");
     let (running, mut output) =
-        start(&vault, &["-t", &keys, "-t", &host, "--on-change", "signal:HUP", "--settle", "3s"]).await;
+        start(&vault, &["-t", &keys, "-t", &host, "--on-change", "signal:HUP", "--settle", "3s"]);
     output.is("started ").await;
     assert_eq!(folder.out("k.j2").as_deref(), Some("sk_test_xxx"), "files are there before the program");
     for n in 1..=5 {
@@ -70,8 +69,7 @@ async fn what_does_not_change_a_value_is_no_change() {
     let (running, mut output) = start(
         &vault,
         &["-t", &template, "-e", "K=myapp/api-keys#stripe", "--on-change", "restart", "--settle", "50ms"],
-    )
-    .await;
+    );
     output.is("started sk_test_xxx").await;
     // Other fields of the same secrets.
     vault.store("myapp/api-keys", &json!({ "stripe": "sk_test_xxx", "sendgrid": "new" })).await;
@@ -87,7 +85,7 @@ async fn by_default_a_file_is_written_and_the_program_left_alone() {
     let vault = Vault::start().await;
     let folder = Folder::new();
     let template = folder.template("h.j2", "{{ secret('myapp/config').db_host }}");
-    let (running, mut output) = start(&vault, &["-t", &template, "--settle", "50ms"]).await;
+    let (running, mut output) = start(&vault, &["-t", &template, "--settle", "50ms"]);
     output.is("started ").await;
     vault.store("myapp/config", &json!({ "db_host": "db2" })).await;
     folder.becomes("h.j2", "db2").await;
@@ -109,7 +107,7 @@ async fn each_template_can_have_its_own_action() {
     };
     let run = "[run]\nsettle_seconds = 0\n[run.env]\nK = \"myapp/api-keys#sendgrid\"\n";
     folder.put("run.toml", &[run, &template("h.j2", "signal:SIGHUP"), &template("k.j2", "none")].concat());
-    let (running, mut output) = start(&vault, &["--config", &folder.name("run.toml")]).await;
+    let (running, mut output) = start(&vault, &["--config", &folder.name("run.toml")]);
     output.is("started SG.xxx").await;
     vault.store("myapp/api-keys", &json!({ "stripe": "new", "sendgrid": "SG.xxx" })).await;
     folder.becomes("k.j2", "new").await;
@@ -123,7 +121,7 @@ async fn each_template_can_have_its_own_action() {
 #[tokio::test]
 async fn an_outage_or_a_deleted_secret_does_not_touch_the_program() {
     let vault = Vault::start().await;
-    let (running, mut output) = start(&vault, &["-e", "K=myapp/api-keys#stripe", "--settle", "50ms"]).await;
+    let (running, mut output) = start(&vault, &["-e", "K=myapp/api-keys#stripe", "--settle", "50ms"]);
     output.is("started sk_test_xxx").await;
     let outage = vault.server.fault(vault_dev::Fault::Sealed).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

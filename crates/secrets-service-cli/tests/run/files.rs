@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use serde_json::json;
 
 use crate::support::Vault;
-use crate::world::{Folder, eventually};
+use crate::world::{Folder, ended, eventually};
 use nix::sys::signal::Signal;
 
 const HOST: &str = "{{ secret('myapp/config').db_host }}\n";
@@ -25,7 +25,7 @@ async fn row24_a_missing_key_keeps_the_old_file_while_it_runs() {
     vault.store("myapp/config", &json!({ "db_host": "db2" })).await;
     folder.becomes("a.j2", "db2\n").await;
     running.send(Signal::SIGTERM);
-    let ended = running.output().await;
+    let ended = ended(running).await;
     assert_eq!(ended.code(), 0, "{ended:?}");
     assert_eq!(ended.stderr.matches("has no field \"db_host\"").count(), 1, "{ended:?}");
     assert!(ended.stderr.contains("a.j2:1: myapp/config") && !ended.stderr.contains("canary"), "{ended:?}");
@@ -68,7 +68,7 @@ async fn row26_one_bad_template_leaves_the_others_alone() {
     vault.store("myapp/config", &json!({ "db_host": "db", "nope": "now" })).await;
     folder.becomes("bad.j2", "now").await;
     running.send(Signal::SIGTERM);
-    assert_eq!(running.output().await.code(), 0);
+    assert_eq!(ended(running).await.code(), 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::Vault;
-use crate::world::{Folder, Output};
+use crate::world::{Folder, Output, ended};
 
 /// What goes well and what goes wrong, as loud as can be: no value anywhere but where it was asked for.
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn values_are_in_the_files_and_the_environment_and_nowhere_else() {
         std::fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(others.len(), 4, "nothing beside templates and files: {others:?}");
     running.send(Signal::SIGTERM);
-    let ended = running.output().await;
+    let ended = ended(running).await;
     assert!(
         ended.stderr.contains("has no field \\\"k\\\"") || ended.stderr.contains("has no field \"k\""),
         "{ended:?}"

@@ -14,4 +14,5 @@ mod program;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the other commands")]
 mod support;
+mod terminal;
 mod world;

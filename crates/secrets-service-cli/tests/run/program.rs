@@ -4,9 +4,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::{Running, Vault};
-use crate::world::{Output, alive, eventually};
+use crate::world::{Output, alive, ended, eventually};
 
-async fn start(vault: &Vault, arguments: &[&str], script: &str) -> (Running, Output) {
+fn start(vault: &Vault, arguments: &[&str], script: &str) -> (Running, Output) {
     let all = [&["run"][..], arguments, &["--", "sh", "-c", script]].concat();
     let mut running = vault.run(&all).env("VAULT_CACHE_TTL_SECONDS", "1").spawn();
     let output = Output::of(&mut running);
@@ -17,11 +17,10 @@ async fn start(vault: &Vault, arguments: &[&str], script: &str) -> (Running, Out
 async fn row23_a_program_that_ignores_sigterm_is_killed_when_its_time_is_up() {
     let vault = Vault::start().await;
     let script = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
-    let (running, mut output) =
-        start(&vault, &["-e", "K=myapp/api-keys#stripe", "--grace", "300ms"], script).await;
+    let (running, mut output) = start(&vault, &["-e", "K=myapp/api-keys#stripe", "--grace", "300ms"], script);
     output.is("ready").await;
     running.send(Signal::SIGTERM);
-    let ended = running.output().await;
+    let ended = ended(running).await;
     assert_eq!(ended.code(), 137, "{ended:?}");
     assert!(ended.stderr.contains("killing it"), "{ended:?}");
     assert_eq!(vault.server.count("POST", "auth/token/revoke-self"), 1);
@@ -31,7 +30,7 @@ async fn row23_a_program_that_ignores_sigterm_is_killed_when_its_time_is_up() {
 async fn row23_the_grace_period_is_granted() {
     let vault = Vault::start().await;
     let script = "trap 'sleep 0.5; echo tidied; exit 4' TERM; echo ready; while :; do sleep 0.05; done";
-    let (running, mut output) = start(&vault, &["--grace", "50s"], script).await;
+    let (running, mut output) = start(&vault, &["--grace", "50s"], script);
     output.is("ready").await;
     running.send(Signal::SIGTERM);
     output.is("tidied").await;
@@ -43,7 +42,7 @@ async fn row23_what_a_program_leaves_behind_is_ended_with_it() {
     let vault = Vault::start().await;
     // Both hold our pipe open; the second will not go when asked.
     let script = "sleep 600 & echo $!; (trap '' TERM; while :; do sleep 0.05; done) & echo $!; exit 5";
-    let (running, mut output) = start(&vault, &["--grace", "300ms"], script).await;
+    let (running, mut output) = start(&vault, &["--grace", "300ms"], script);
     let left: Vec<i32> =
         vec![output.line().await.unwrap().parse().unwrap(), output.line().await.unwrap().parse().unwrap()];
     assert_eq!(output.line().await, None, "the pipe is closed");
@@ -56,7 +55,7 @@ async fn row23_a_restart_ends_the_whole_group_first() {
     let vault = Vault::start().await;
     let script = "trap '' TERM; sleep 600 & echo \"$K $!\"; while :; do sleep 0.05; done";
     let arguments = ["-e", "K=myapp/api-keys#stripe", "--settle", "50ms", "--grace", "300ms"];
-    let (running, mut output) = start(&vault, &arguments, script).await;
+    let (running, mut output) = start(&vault, &arguments, script);
     let first = output.line().await.unwrap();
     let sleeper: i32 = first.strip_prefix("sk_test_xxx ").unwrap().parse().unwrap();
     vault.store("myapp/api-keys", &json!({ "stripe": "sk_2" })).await;
@@ -71,7 +70,7 @@ async fn a_signal_during_a_restart_ends_it_for_good() {
     let vault = Vault::start().await;
     let script = "trap 'echo asked; sleep 1; exit 6' TERM; echo \"started $K\"; while :; do sleep 0.05; done";
     let arguments = ["-e", "K=myapp/api-keys#stripe", "--settle", "50ms"];
-    let (running, mut output) = start(&vault, &arguments, script).await;
+    let (running, mut output) = start(&vault, &arguments, script);
     output.is("started sk_test_xxx").await;
     vault.store("myapp/api-keys", &json!({ "stripe": "sk_2" })).await;
     output.is("asked").await;
@@ -112,7 +111,7 @@ async fn on_change_none_asks_nothing_of_the_program() {
     let vault = Vault::start().await;
     let script = "trap 'exit 0' TERM; echo \"started $K\"; while :; do sleep 0.05; done";
     let arguments = ["-e", "K=myapp/api-keys#stripe", "--settle", "50ms", "--on-change", "none"];
-    let (running, mut output) = start(&vault, &arguments, script).await;
+    let (running, mut output) = start(&vault, &arguments, script);
     output.is("started sk_test_xxx").await;
     vault.store("myapp/api-keys", &json!({ "stripe": "sk_2" })).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -55,7 +55,13 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(HANG, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    assert!(tokio::time::timeout(HANG, wait).await.is_ok(), "never: {what}");
+}
+
+/// How it ends, and what it says until then.
+pub(crate) async fn ended(running: Running) -> Ended {
+    let output = tokio::time::timeout(HANG, running.child.wait_with_output()).await;
+    Ended::of(output.expect("the command hangs").unwrap())
 }
 
 /// Renders one template once.

@@ -8,11 +8,15 @@ use crate::error::Error;
 use crate::secret_read::CachedSecret;
 
 /// The way to the copy on disk, of which there is none.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Journal;
 
 #[allow(clippy::unused_self, clippy::unused_async, reason = "as the journal that is not absent")]
 impl Journal {
+    pub(crate) fn none() -> Self {
+        Self
+    }
+
     #[inline]
     pub(crate) fn put(&self, _: &Entry<CachedSecret>) {}
 

@@ -234,15 +234,8 @@ fn next_batch(file: &mut impl Read, chain: &mut Chain) -> Result<Option<Zeroizin
     }
     let mut nonce = [0; NONCE];
     nonce.copy_from_slice(&head[4 + CHECK..]);
-    let before = chain.last_tag;
     chain.advance(&sealed);
-    match chain.keys.open(&bound_to, nonce, sealed) {
-        Some(records) => Ok(Some(records)),
-        None => {
-            chain.last_tag = before;
-            Err(Flaw::Damaged("a batch"))
-        }
-    }
+    chain.keys.open(&bound_to, nonce, sealed).map(Some).ok_or(Flaw::Damaged("a batch"))
 }
 
 fn check_at(bytes: &[u8], at: usize) -> Check {
@@ -286,6 +279,16 @@ pub(crate) mod fuzzing {
     /// Opens a file of arbitrary bytes; says whether it was taken for one.
     pub fn open(mut bytes: &[u8]) -> bool {
         read(&mut bytes, MATERIAL, b"owner").is_ok()
+    }
+
+    /// Seals arbitrary bytes as if they were records, and opens the file.
+    pub fn sealed(bytes: &[u8]) -> Option<bool> {
+        let (mut file, mut chain) = Chain::begin(MATERIAL, b"owner").ok()?;
+        let mut records = zeroize::Zeroizing::new(bytes.to_vec());
+        let head = chain.seal(&mut records).ok()?;
+        file.extend_from_slice(&head);
+        file.extend_from_slice(&records);
+        Some(read(&mut file.as_slice(), MATERIAL, b"owner").is_ok())
     }
 
     /// Writes a file of a few secrets, has `damage` done to it, and says whether it was used and, if so, whether

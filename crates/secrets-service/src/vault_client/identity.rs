@@ -29,7 +29,7 @@ impl ResilientVaultClient {
         let client = self.shared.client.with_namespace(namespace);
         client.set_token(None);
         // Someone else's secrets are never written down.
-        Self::with_upstream(config, client, auth, Arc::clone(&self.shared.upstream), Journal::default())
+        Self::with_upstream(config, client, auth, Arc::clone(&self.shared.upstream), Journal::none())
     }
 
     /// Asks Vault about the token of the current login (logging in if there is none): is it alive, and how long

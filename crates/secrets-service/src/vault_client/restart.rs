@@ -36,13 +36,13 @@ impl ResilientVaultClient {
     pub(super) fn begin(config: &VaultConfig, client: Client, auth: Arc<dyn AuthMethod>) -> Self {
         let upstream = upstream_of(config, &client);
         let Some(start) = crate::disk::open(config) else {
-            return Self::with_upstream(config, client, auth, upstream, Journal::default());
+            return Self::with_upstream(config, client, auth, upstream, Journal::none());
         };
         let made = Self::with_upstream(config, client, auth, upstream, start.journal.clone());
         let shared = &made.shared;
         let contents = start.contents;
         let anew = !contents.secrets.is_empty() || contents.login.is_some();
-        let reckoning = Reckoning::new(Moment::now(), contents.written_at);
+        let reckoning = Reckoning::new(Moment::for_reading(), contents.written_at);
         if reckoning.clock_was_set_back() && anew {
             tracing::warn!(
                 "the clock has been set back since the cache was written to disk: leases and the login are \

@@ -30,8 +30,8 @@ pub(crate) fn reference() -> String {
     }
     text.push_str(
         "\n[vault]\n\n\
-         # The way to Vault: every VAULT_ variable of the other commands, without VAULT_ and in lower case. No secret\n\
-         # belongs here, only the names of files that hold one.\n",
+         # The way to Vault: every VAULT_ variable of the other commands, without VAULT_ and in lower case (and those of\n\
+         # the cache on disk, without SECRETS_). No secret belongs here, only the names of files that hold one.\n",
     );
     for (key, variable) in VaultNames::new().all() {
         let default = VARIABLES.iter().find(|(name, _)| name == variable).map_or("", |(_, default)| default);

@@ -9,6 +9,13 @@ pub(super) struct VaultNames {
     names: Vec<(String, String)>,
 }
 
+/// `VAULT_CACERT` is `cacert` there, and `SECRETS_CACHE_FILE`, which is about the same cache as
+/// `VAULT_CACHE_TTL_SECONDS`, is `cache_file`.
+fn short(variable: &str) -> Option<&str> {
+    let of_the_cache = |name: &&str| name.starts_with("CACHE_");
+    variable.strip_prefix("VAULT_").or_else(|| variable.strip_prefix("SECRETS_").filter(of_the_cache))
+}
+
 /// What the agent has no use for.
 const NOT_HERE: [&str; 2] = ["VAULT_MOUNT_POINT", "VAULT_DATABASE_MOUNT"];
 
@@ -18,8 +25,7 @@ impl VaultNames {
         let plain = plain.filter(|name| !SECRET_VARIABLES.contains(&name.as_str()));
         let files = SECRET_VARIABLES.iter().map(|name| format!("{name}_FILE"));
         let all = plain.chain(files).filter(|name| !NOT_HERE.contains(&name.as_str()));
-        let named =
-            all.filter_map(|name| Some((name.strip_prefix("VAULT_")?.to_ascii_lowercase(), name.clone())));
+        let named = all.filter_map(|name| Some((short(&name)?.to_ascii_lowercase(), name.clone())));
         Self { names: named.collect() }
     }
 

@@ -43,11 +43,7 @@ pub(super) struct Child {
 impl Child {
     pub(super) fn start(program: &Program<'_>, secrets: &Environment) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| Failure::spawn(shown(program.name), &error);
-        // Orphans of the program become our children: to be ended with it, and taken note of when they end. As process
-        // 1 of a container that is so anyway.
-        if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            tracing::warn!(%error, "processes that the program leaves behind may outlive it");
-        }
+        adopt_orphans();
         // Before the start, or the end of a short program could be missed.
         let ended = unix::signal(SignalKind::child()).map_err(cannot)?;
         let terminal = File::open("/dev/tty").ok();
@@ -147,6 +143,15 @@ impl Child {
                 Err(error) => return Err(Failure::other(format!("lost sight of the program: {error}"))),
             }
         }
+    }
+}
+
+/// Orphans of the program become our children: to be ended with it, and taken note of when they end. As process 1 of a
+/// container that is so anyway.
+fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(%error, "processes that the program leaves behind may outlive it");
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn all(context: &Arc<Context>) -> FuncMap {
 
 fn note_line(context: &Context, arguments: &[Value]) -> Answer {
     let line = arguments.first().and_then(Value::as_int).and_then(|line| usize::try_from(line).ok());
-    context.set_line(line.unwrap_or(0));
+    context.set_line(line.ok_or_else(|| refused("needs a line"))?);
     Ok(text(String::new()))
 }
 

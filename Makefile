@@ -1,7 +1,7 @@
 # Every task of the project. A fresh machine needs git, make and Rust; the scripts obtain the rest or say what to run.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ha-test rotation-test lint fmt wheels bench fleet coverage vault audit setup
+.PHONY: help demo test ha-test rotation-test lint fmt wheels bench bench-agent fleet coverage vault audit setup
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ wheels: ## Wheels and source archives of the Python packages in dist/, tried out
 
 bench: ## Benchmarks against other clients and against the limit
 	@scripts/bench
+
+bench-agent: ## The agent beside Vault Proxy and nginx: speed, memory, start, outages under load (20 minutes)
+	@scripts/bench-agent
 
 fleet: ## 500 services through an outage of Vault, simulated: what reaches Vault, as a table and as docs/fleet.svg
 	@scripts/fleet

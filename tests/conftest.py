@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Callable
+import time
+from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from gds_vault.exceptions import VaultConnectionError
 
 from secrets_service import ResilientVaultClient, VaultConfig
 from secrets_service._native import DevPostgres, DevVault
@@ -27,6 +29,21 @@ pytest_plugins = ["secrets_service.testing.plugin"]
 
 CANARY = "canary-4711"
 _numbers = itertools.count(1)
+
+
+# For what has to happen some time: a guard against waiting for ever, no matter how slow the machine is.
+PATIENCE_SECONDS = 60.0
+
+
+def once_read(client: ResilientVaultClient, path: str) -> dict[str, Any]:
+    """Reads a secret with a client whose deadlines are so short that a busy machine may need several attempts."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return client.get_secret(path)
+        except VaultConnectionError:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
 
 
 def real_vault_wanted() -> bool:

@@ -102,7 +102,7 @@ def test_events_of_the_background_arrive_without_a_call(dev: DevVault, config_fo
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if "operation=read" in record.getMessage():
+            if "operation=read" in record.getMessage() and "path=secret/a" in record.getMessage():
                 arrived.set()
 
     handler = Handler()
@@ -112,10 +112,12 @@ def test_events_of_the_background_arrive_without_a_call(dev: DevVault, config_fo
 
     async def given_up() -> None:
         client = AsyncResilientVaultClient(config_for(dev))
-        await client.log_in()
-        dev.slow(0.2, path="secret/data/a")
+        dev.put("secret/b", {"x": 1})
+        await client.get_secret("secret/b")
+        dev.freeze()
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(client.get_secret("secret/a"), 0.05)
+        dev.thaw()
 
     try:
         asyncio.run(given_up())

@@ -5,12 +5,15 @@ import os
 import pickle
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 from gds_vault import exceptions as errors
 
 from secrets_service import ResilientVaultClient, VaultConfig
+
+from .conftest import PATIENCE_SECONDS, once_read
 
 if TYPE_CHECKING:
     from secrets_service._native import DevPostgres, DevVault
@@ -152,7 +155,7 @@ def test_a_stale_value_while_vault_is_unavailable(dev: DevVault, client_for: Cli
 def test_a_frozen_vault_does_not_freeze_the_caller(dev: DevVault, client_for: ClientFor) -> None:
     client = client_for(dev, cache_ttl_seconds=0, stale_deadline_seconds=0.2, read_deadline_seconds=0.4)
     dev.put("secret/a", {"x": 1})
-    client.get_secret("secret/a")
+    once_read(client, "secret/a")
     dev.freeze()
     assert client.get_secret("secret/a") == {"x": 1}
     with pytest.raises(errors.VaultConnectionError, match="no answer") as caught:
@@ -261,13 +264,19 @@ def test_a_ttl_that_ends_is_seen(dev: DevVault, client_for: ClientFor) -> None:
 
 def test_a_secret_that_is_being_read_is_refreshed_in_the_background(dev: DevVault, client_for: ClientFor) -> None:
     client = client_for(dev, cache_ttl_seconds=1)
-    dev.put("secret/a", {"x": 1})
+    dev.put("secret/a", {"x": 0})
     client.get_secret("secret/a")
-    dev.put("secret/a", {"x": 2})
-    while client.get_secret("secret/a") != {"x": 2}:
-        threading.Event().wait(0.01)
-    # The first read was the only one that had to wait.
-    assert client.stats()["misses"] == 1
+    # The new value comes without anybody having to wait for it. A machine may be too busy to read in the last fifth of
+    # a second's time to live, but not again and again.
+    for x in range(1, 21):
+        misses = client.stats()["misses"]
+        dev.put("secret/a", {"x": x})
+        while client.get_secret("secret/a") != {"x": x}:
+            threading.Event().wait(0.01)
+        if client.stats()["misses"] == misses:
+            break
+    else:
+        pytest.fail("somebody had to wait each time")
 
 
 def test_many_threads_one_request(dev: DevVault, client_for: ClientFor) -> None:
@@ -317,11 +326,13 @@ def test_ctrl_c_ends_a_wait_and_other_threads_go_on(dev: DevVault, client_for: C
     client = client_for(dev, read_deadline_seconds=600, client_timeout_seconds=600)
     dev.freeze()
     ticks = 0
-    waiting = threading.Event()
 
     def interrupt() -> None:
         nonlocal ticks
-        waiting.wait(30)
+        # The main thread is in the middle of it when its request has come.
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while dev.connections() == 0 and time.monotonic() < give_up:
+            threading.Event().wait(0.001)
         for _ in range(100):
             ticks += 1
             threading.Event().wait(0.001)
@@ -329,7 +340,6 @@ def test_ctrl_c_ends_a_wait_and_other_threads_go_on(dev: DevVault, client_for: C
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    waiting.set()
     with pytest.raises(KeyboardInterrupt):
         client.get_secret("secret/a")
     thread.join()

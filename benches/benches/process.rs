@@ -1,7 +1,7 @@
 //! The command as a process: how long from its start to the first secret, how large it is, how much it uses.
 #![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints its results")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ const ROUNDS: usize = 31;
 fn main() -> anyhow::Result<()> {
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let address = server.block_on(fake_vault::start())?;
-    let binary = binary()?;
+    let binary = benches::release_binary()?;
 
     let [mut to_secret, mut to_nothing] = std::array::from_fn(|_| Rounds::default());
     for _ in 0..ROUNDS {
@@ -35,19 +35,6 @@ fn main() -> anyhow::Result<()> {
     verdict.at_most("binary, stripped (MB)", megabytes, 15.0);
     verdict.at_most("peak memory of one get (MB)", peak_megabytes(&binary, &address)?, 20.0);
     verdict.finish()
-}
-
-/// The release binary, built (and stripped) by cargo so that it is the one of this tree.
-fn binary() -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "-p", "secrets-service-cli"])
-        .status()
-        .context("running cargo")?;
-    anyhow::ensure!(built.success(), "the command does not build");
-    let bench = std::env::current_exe()?;
-    let target = bench.ancestors().nth(3).context("a bench runs from target/release/deps")?;
-    Ok(target.join("release/secrets-service"))
 }
 
 fn run(binary: &Path, arguments: &[&str], address: &str) -> anyhow::Result<()> {

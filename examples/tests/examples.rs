@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::routing::post;
 use endurance::rotation::Stage;
+use endurance::unless_held_up;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -38,16 +39,19 @@ fn start(program: &str, args: &[&str], stage: &Stage, more: &[(&str, String)]) -
 }
 
 async fn prints_who_it_is(program: &str) {
-    let stage = Stage::dev().await;
-    stage.dynamic_role(DEFAULT_TTL, MAX_TTL).await;
-    let child = start(program, &["12"], &stage, &[]);
-    let output = timeout(HANGS, child.wait_with_output()).await.unwrap().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let users: BTreeSet<&str> = printed.lines().collect();
-    assert_eq!(printed.lines().count(), 12, "{printed}");
-    assert!(users.len() >= 2 && users.iter().all(|user| user.starts_with("v-")), "{users:?}");
-    stage.no_users().await;
+    unless_held_up(|| async {
+        let stage = Stage::dev().await;
+        stage.dynamic_role(DEFAULT_TTL, MAX_TTL).await;
+        let child = start(program, &["12"], &stage, &[]);
+        let output = timeout(HANGS, child.wait_with_output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let users: BTreeSet<&str> = printed.lines().collect();
+        assert_eq!(printed.lines().count(), 12, "{printed}");
+        assert!(users.len() >= 2 && users.iter().all(|user| user.starts_with("v-")), "{users:?}");
+        stage.no_users().await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -62,57 +66,60 @@ async fn rotating_deadpool() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web_service() {
-    let stage = Stage::dev().await;
-    stage.dynamic_role(DEFAULT_TTL, MAX_TTL).await;
-    let key = Arc::new(Mutex::new("sk_test_xxx".to_owned()));
-    let more = [("LISTEN", "127.0.0.1:0".to_owned()), ("PAYMENTS_URL", payments(Arc::clone(&key)).await)];
-    let mut child = start(env!("CARGO_BIN_EXE_web-service"), &[], &stage, &more);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = timeout(HANGS, lines.next_line()).await.unwrap().unwrap().unwrap();
-    let url = line.strip_prefix("listening on ").unwrap().to_owned();
-    let ask = async |method: Method, path: &str| request(method, &format!("{url}{path}")).await;
+    unless_held_up(|| async {
+        let stage = Stage::dev().await;
+        stage.dynamic_role(DEFAULT_TTL, MAX_TTL).await;
+        let key = Arc::new(Mutex::new("sk_test_xxx".to_owned()));
+        let more = [("LISTEN", "127.0.0.1:0".to_owned()), ("PAYMENTS_URL", payments(Arc::clone(&key)).await)];
+        let mut child = start(env!("CARGO_BIN_EXE_web-service"), &[], &stage, &more);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(HANGS, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let url = line.strip_prefix("listening on ").unwrap().to_owned();
+        let ask = async |method: Method, path: &str| request(method, &format!("{url}{path}")).await;
 
-    // Through a rotation or two, no request fails.
-    let until = Instant::now() + Duration::from_secs(14);
-    let (mut users, mut charges) = (BTreeSet::new(), 0);
-    while Instant::now() < until {
-        let (status, body) = ask(Method::GET, "/items").await;
-        assert!(status == StatusCode::OK && body.contains(r#"{"id":1,"#), "{status}: {body}");
-        let (status, body) = ask(Method::POST, "/items/1/charge").await;
-        assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"receipt":"receipt for 1"}"#));
-        charges += 1;
-        users.extend(stage.users().await);
-        sleep(Duration::from_millis(50)).await;
-    }
-    assert!(users.len() >= 2, "{users:?}");
-    let (_, body) = ask(Method::GET, "/items").await;
-    assert!(body.contains(&format!(r#"{{"id":1,"n":{charges}}}"#)), "{body}");
-    assert_eq!(ask(Method::POST, "/items/999/charge").await.0, StatusCode::NOT_FOUND);
+        // Through a rotation or two, no request fails.
+        let until = Instant::now() + Duration::from_secs(14);
+        let (mut users, mut charges) = (BTreeSet::new(), 0);
+        while Instant::now() < until {
+            let (status, body) = ask(Method::GET, "/items").await;
+            assert!(status == StatusCode::OK && body.contains(r#"{"id":1,"#), "{status}: {body}");
+            let (status, body) = ask(Method::POST, "/items/1/charge").await;
+            assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"receipt":"receipt for 1"}"#));
+            charges += 1;
+            users.extend(stage.users().await);
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(users.len() >= 2, "{users:?}");
+        let (_, body) = ask(Method::GET, "/items").await;
+        assert!(body.contains(&format!(r#"{{"id":1,"n":{charges}}}"#)), "{body}");
+        assert_eq!(ask(Method::POST, "/items/999/charge").await.0, StatusCode::NOT_FOUND);
 
-    // Another key is used without a restart.
-    "sk_test_new".clone_into(&mut key.lock().unwrap());
-    assert_eq!(
-        ask(Method::POST, "/items/2/charge").await.0,
-        StatusCode::BAD_GATEWAY,
-        "Vault has the old one"
-    );
-    stage.set_api_keys(&json!({"stripe": "sk_test_new"})).await;
-    assert_eq!(ask(Method::POST, "/items/2/charge").await.0, StatusCode::OK);
+        // Another key is used without a restart.
+        "sk_test_new".clone_into(&mut key.lock().unwrap());
+        assert_eq!(
+            ask(Method::POST, "/items/2/charge").await.0,
+            StatusCode::BAD_GATEWAY,
+            "Vault has the old one"
+        );
+        stage.set_api_keys(&json!({"stripe": "sk_test_new"})).await;
+        assert_eq!(ask(Method::POST, "/items/2/charge").await.0, StatusCode::OK);
 
-    // Without Vault it goes on.
-    let outage = stage.outage().await;
-    for path in ["/items", "/health/live", "/health/ready"] {
-        let (status, body) = ask(Method::GET, path).await;
-        assert_eq!(status, StatusCode::OK, "{path}: {body}");
-    }
-    assert_eq!(ask(Method::POST, "/items/2/charge").await.0, StatusCode::OK);
-    stage.recover(outage).await;
+        // Without Vault it goes on.
+        let outage = stage.outage().await;
+        for path in ["/items", "/health/live", "/health/ready"] {
+            let (status, body) = ask(Method::GET, path).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        }
+        assert_eq!(ask(Method::POST, "/items/2/charge").await.0, StatusCode::OK);
+        stage.recover(outage).await;
 
-    // And leaves nothing behind.
-    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    let status = timeout(HANGS, child.wait()).await.unwrap().unwrap();
-    assert!(status.success(), "{status}");
-    stage.no_users().await;
+        // And leaves nothing behind.
+        kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        let status = timeout(HANGS, child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+        stage.no_users().await;
+    })
+    .await;
 }
 
 /// Somebody else's API, that takes one key.

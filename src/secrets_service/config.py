@@ -60,9 +60,10 @@ class VaultConfig:
         password_file: A file that holds the password.
         jwt_file: A file that holds the JWT.
         secret_id_rotate: Replace the secret_id in its file by a new one when two thirds of its life have passed.
-        cache_file: An encrypted copy of the cache on disk, for a start while Vault is away.
-        cache_key: Where its key comes from.
-        cache_key_file: A file that holds its key.
+        cache_file: An encrypted copy of the cache on disk, for a start while Vault is away. One file for one process:
+            a forked child, or whoever else wants it too, runs without.
+        cache_key: Where its key comes from: "systemd", "keyring" or "secret_id" (`.env.example` says more).
+        cache_key_file: A file that holds its key, 32 random bytes, and that nobody else may read.
     """
 
     addr: str

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 from . import _native
+from ._await import ClosedAtTheEnd
 from .config import ServiceConfig, VaultConfig
 from .vault_client import AsyncResilientVaultClient, ResilientVaultClient
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 __all__ = ["AsyncSecretsService", "SecretsService"]
@@ -34,7 +33,7 @@ class SecretsService(_native.SecretsService):
         )
 
 
-class AsyncSecretsService(_native.AsyncSecretsService):
+class AsyncSecretsService(_native.AsyncSecretsService, ClosedAtTheEnd):
     """Database access and API keys from Vault, for `asyncio`. As `SecretsService`, with coroutines."""
 
     def __new__(cls, vault: Optional[AsyncResilientVaultClient] = None, config: Optional[ServiceConfig] = None) -> Self:
@@ -46,16 +45,3 @@ class AsyncSecretsService(_native.AsyncSecretsService):
             vault or AsyncResilientVaultClient(VaultConfig.from_environment()),
             config or ServiceConfig.from_environment(),
         )
-
-    async def __aenter__(self) -> Self:
-        """Use it for the duration of a block."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close it at the end of the block."""
-        await self.close()

@@ -6,15 +6,9 @@ traceback that shows locals would print it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _native
+from ._await import ClosedAtTheEnd
 from ._native import AsyncRotatingCredentials, LeaseStatus, RotatingCredentials, Rotation, SecretRead
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
 
 __all__ = [
     "AsyncResilientVaultClient",
@@ -40,7 +34,7 @@ class ResilientVaultClient(_native.ResilientVaultClient):
     """
 
 
-class AsyncResilientVaultClient(_native.AsyncResilientVaultClient):
+class AsyncResilientVaultClient(_native.AsyncResilientVaultClient, ClosedAtTheEnd):
     """Vault client with caching and retry, for `asyncio`.
 
     As `ResilientVaultClient`, and every method that may ask Vault returns a coroutine. A cached secret is returned
@@ -72,16 +66,3 @@ class AsyncResilientVaultClient(_native.AsyncResilientVaultClient):
         credentials = AsyncRotatingCredentials(self, role, fixed=True)
         await credentials.usable()
         return credentials
-
-    async def __aenter__(self) -> Self:
-        """Use it for the duration of a block."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close it at the end of the block."""
-        await self.close()

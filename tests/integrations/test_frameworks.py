@@ -28,7 +28,7 @@ CANARY = "canary-4711"
 
 
 def _fastapi(vault_dev: VaultDev) -> FastAPI:
-    config = vault_dev.config(cache_ttl_seconds=0, read_deadline_seconds=1.0, retry_max_attempts=1)
+    config = vault_dev.config(cache_ttl_seconds=0, retry_max_attempts=1)
     app = FastAPI(
         lifespan=lifespan(lambda: AsyncSecretsService(AsyncResilientVaultClient(config))),
         routes=[readiness_route([KEYS])],
@@ -42,7 +42,7 @@ def _fastapi(vault_dev: VaultDev) -> FastAPI:
 
 
 def _flask(vault_dev: VaultDev) -> Flask:
-    config = vault_dev.config(cache_ttl_seconds=0, read_deadline_seconds=1.0, retry_max_attempts=1)
+    config = vault_dev.config(cache_ttl_seconds=0, retry_max_attempts=1)
     app = Flask(__name__)
     Secrets(app, lambda: SecretsService(ResilientVaultClient(config)), paths=[KEYS])
 

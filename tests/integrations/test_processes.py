@@ -20,9 +20,10 @@ import sqlalchemy as sa
 
 from secrets_service import ResilientVaultClient, VaultConfig
 from secrets_service.integrations.sqlalchemy import rotate
+from tests.ending import DAEMON, assert_it_ends
 from tests.test_fork import in_children
 
-from .conftest import GRANTS, LONG
+from .conftest import LONG
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -139,7 +140,6 @@ class Workers:
 
 
 def test_row30_gunicorn_preload_every_worker_reads_and_sees_rotations(stage: Stage, tmp_path: Path) -> None:
-    stage.database.role("app", ttl="2s", max_ttl="6s", grants=GRANTS)
     stage.vault.put("secret/preloaded", {"value": "first"})
     workers = Workers(stage, tmp_path)
     with workers:
@@ -178,7 +178,7 @@ def test_row30_forked_children_have_pools_and_leases_of_their_own(stage: Stage) 
         def see_a_rotation() -> tuple[set[str], set[int]]:
             users: set[str] = set()
             backends: set[int] = set()
-            give_up = time.monotonic() + 40
+            give_up = time.monotonic() + 50
             while len(users) < 2 and time.monotonic() < give_up:
                 user, backend = look()
                 users.add(user)
@@ -214,7 +214,8 @@ def test_row30_many_threads(stage: Stage) -> None:
 
         def look() -> None:
             rotation = credentials.current()
-            assert credentials.keeps(rotation.generation)
+            # Unless there has been a rotation in between.
+            assert credentials.keeps(rotation.generation) or credentials.current().generation > rotation.generation
             assert rotation.password not in repr(rotation)
             assert credentials.usable().generation >= rotation.generation
             assert vault.leases()
@@ -241,6 +242,9 @@ def test_row30_many_threads(stage: Stage) -> None:
         for thread in threads:
             thread.start()
         stop.wait(THREADS_SECONDS)
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while not (all(counts) or failures) and time.monotonic() < give_up:
+            time.sleep(0.05)
         stop.set()
         for thread in threads:
             thread.join()
@@ -250,23 +254,17 @@ def test_row30_many_threads(stage: Stage) -> None:
     assert all(counts)
 
 
-PROLOGUE = """
+PROLOGUE = (
+    DAEMON
+    + """
 import asyncio, os, threading, time
 import sqlalchemy as sa
 from secrets_service import *
 from secrets_service.integrations import asyncpg, psycopg, sqlalchemy
 config = VaultConfig(os.environ["TEST_VAULT"], "token", token="root")
 url = os.environ["TEST_DATABASE"]
-
-def daemon(work):
-    def forever():
-        while True:
-            try:
-                work()
-            except Exception:
-                pass
-    threading.Thread(target=forever, daemon=True).start()
 """
+)
 
 ENDINGS = {
     "sqlalchemy": """
@@ -310,15 +308,4 @@ time.sleep(0.2)
 
 @pytest.mark.parametrize("pool", ENDINGS)
 def test_row30_the_interpreter_ends_with_pools_in_use(stage: Stage, pool: str) -> None:
-    environment = {**os.environ, "TEST_VAULT": stage.vault.addr, "TEST_DATABASE": stage.database.url}
-    ran = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", PROLOGUE + ENDINGS[pool]],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "panicked" not in ran.stderr, ran.stderr
-    assert "Traceback" not in ran.stderr, ran.stderr
+    assert_it_ends(PROLOGUE + ENDINGS[pool], TEST_VAULT=stage.vault.addr, TEST_DATABASE=stage.database.url)

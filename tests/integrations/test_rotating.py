@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 import pytest
 import sqlalchemy as sa
@@ -15,13 +15,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from secrets_service import AsyncResilientVaultClient, AsyncRotatingCredentials, ResilientVaultClient
 from secrets_service.integrations import asyncpg, psycopg, sqlalchemy
+from secrets_service.integrations.django import credentials_for
 from tests.test_canaries import OURS
 from tests.test_fork import in_children
 
 if TYPE_CHECKING:
     from django.db.utils import ConnectionHandler
 
-    from secrets_service import Rotation
+    from secrets_service import RotatingCredentials, Rotation
 
     from .conftest import Stage
 
@@ -169,6 +170,31 @@ def test_an_engine_needs_credentials_of_its_kind(stage: Stage) -> None:
         credentials: Any = vault.rotating_database_credentials("app")
         with pytest.raises(TypeError, match="AsyncEngine needs AsyncRotatingCredentials"):
             sqlalchemy.rotate(create_async_engine(stage.url("asyncpg")), credentials)
+
+
+def test_an_engine_that_is_disposed_of_during_a_sweep_leaves_no_connection_open() -> None:
+    class Rotated:
+        def keeps(self, _generation: int) -> bool:
+            return True
+
+    engine = sa.create_engine("sqlite://", poolclass=sa.QueuePool)
+    pool: Any = engine.pool
+    for connection in [engine.connect() for _ in range(3)]:
+        connection.close()
+    assert pool.checkedin() == 3
+    sa.event.listen(engine, "checkout", lambda *_: engine.dispose(), once=True)
+    sqlalchemy._sweep(engine, cast("Rotation", Rotated()))  # noqa: SLF001
+    assert pool.checkedin() == 0
+    engine.dispose()
+
+
+def test_a_later_client_of_django_has_credentials_of_its_own(stage: Stage) -> None:
+    def credentials() -> RotatingCredentials:
+        with stage.client() as vault:
+            return credentials_for({"role": "app", "client": lambda: vault})
+
+    # Each client is gone before the next one is made, perhaps at the same address.
+    assert len({id(each) for each in [credentials() for _ in range(5)]}) == 5
 
 
 def our_locals(error: BaseException) -> str:

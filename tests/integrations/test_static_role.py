@@ -12,7 +12,7 @@ from gds_vault.exceptions import VaultError
 
 from secrets_service.integrations import _rotation, asyncpg, psycopg, sqlalchemy
 
-from .load import CHANGE, WHO, Report, run, run_async
+from .load import CHANGE, WORKERS, Report, run, run_async
 
 if TYPE_CHECKING:
     from django.db.utils import ConnectionHandler
@@ -26,19 +26,30 @@ SECONDS = 2.0
 
 
 class Rotating:
-    """Changes the password, again and again."""
+    """Changes the password, again and again, as fast as the machine can stand.
+
+    Nobody misses more than two changes while logging in: not before everyone has logged in since the last but one is
+    there another. Without that, a slow machine's logins would all be overtaken.
+    """
 
     def __init__(self, stage: Stage, role: str) -> None:
         self._stage = stage
         self._role = role
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._rotate)
+        self._seen = [0] * WORKERS
         self.count = 0
+
+    def logged_in(self, number: int) -> str:
+        """Worker `number` has; says how far this is."""
+        self._seen[number] = self.count
+        return "at the end" if self.count == ROTATIONS else "under way"
 
     def _rotate(self) -> None:
         while self.count < ROTATIONS and not self._stop.wait(PAUSE_SECONDS):
-            self._stage.database.rotate(self._role)
-            self.count += 1
+            if min(self._seen) >= self.count - 1:
+                self._stage.database.rotate(self._role)
+                self.count += 1
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,10 +67,10 @@ def _prove(name: str, report: Report, rotating: Rotating) -> None:
     assert report.queries > ROTATIONS
 
 
-def _until(rotating: Rotating, work: Callable[[int], str]) -> Callable[[int], str]:
+def _until_the_end(rotating: Rotating, work: Callable[[int], object]) -> Callable[[int], str]:
     def counting(number: int) -> str:
         work(number)
-        return str(rotating.count)
+        return rotating.logged_in(number)
 
     return counting
 
@@ -69,13 +80,12 @@ def test_row12_sqlalchemy(stage: Stage, static_role: str) -> None:
         credentials = vault.rotating_static_database_credentials(static_role)
         engine = sqlalchemy.rotate(sa.create_engine(stage.url("psycopg"), poolclass=sa.NullPool), credentials)
 
-        def work(number: int) -> str:
+        def work(number: int) -> None:
             with engine.begin() as connection:
                 connection.execute(sa.text(CHANGE.format(number)))
-                return str(connection.execute(sa.text(WHO)).scalar_one())
 
         with Rotating(stage, static_role) as rotating:
-            report = run(stage.database, _until(rotating, work), seconds=SECONDS, rotations=ROTATIONS)
+            report = run(stage.database, _until_the_end(rotating, work), seconds=SECONDS, rotations=1)
         _prove("SQLAlchemy", report, rotating)
 
 
@@ -85,12 +95,11 @@ def test_row12_psycopg(stage: Stage, static_role: str) -> None:
         pool = psycopg.connection_pool(credentials, stage.database.url, min_size=4, max_lifetime=0.1)
         with pool, Rotating(stage, static_role) as rotating:
 
-            def work(number: int) -> str:
+            def work(number: int) -> None:
                 with pool.connection() as connection:
                     connection.execute(CHANGE.format(number))
-                return ""
 
-            report = run(stage.database, _until(rotating, work), seconds=SECONDS, rotations=ROTATIONS)
+            report = run(stage.database, _until_the_end(rotating, work), seconds=SECONDS, rotations=1)
         _prove("psycopg_pool", report, rotating)
 
 
@@ -106,9 +115,9 @@ def test_row12_asyncpg(stage: Stage, static_role: str) -> None:
                     async def work(number: int) -> str:
                         async with pool.acquire() as connection:
                             await connection.execute(CHANGE.format(number))
-                        return str(rotating.count)
+                        return rotating.logged_in(number)
 
-                    report = await run_async(stage.database, work, seconds=SECONDS, rotations=ROTATIONS)
+                    report = await run_async(stage.database, work, seconds=SECONDS, rotations=1)
                 _prove("asyncpg", report, rotating)
 
     asyncio.run(main())
@@ -118,18 +127,17 @@ def test_row12_django(stage: Stage, static_role: str, django_database: Callable[
     with stage.client() as vault:
         connections = django_database({"role": static_role, "static": True, "client": lambda: vault}, max_age=0)
 
-        def work(number: int) -> str:
+        def work(number: int) -> None:
             with connections["default"].cursor() as cursor:
                 cursor.execute(CHANGE.format(number))
             connections["default"].close_if_unusable_or_obsolete()
-            return ""
 
         with Rotating(stage, static_role) as rotating:
             report = run(
                 stage.database,
-                _until(rotating, work),
+                _until_the_end(rotating, work),
                 seconds=SECONDS,
-                rotations=ROTATIONS,
+                rotations=1,
                 at_end=connections.close_all,
             )
         _prove("Django", report, rotating)

@@ -47,15 +47,15 @@ pub(crate) fn assert_error(error: &Error, kind: ErrorKind, status: u16, messages
 }
 
 impl Corner {
-    pub(crate) fn new(server: Arc<Server>, postgres: Arc<Postgres>, number: usize) -> Self {
-        Self { server, postgres, name: format!("c{number}") }
+    pub(crate) fn new(server: Arc<Server>, postgres: Arc<Postgres>, name: &str) -> Self {
+        Self { server, postgres, name: name.to_owned() }
     }
 
     pub(crate) fn server(&self) -> &Server {
         &self.server
     }
 
-    /// A name of this corner's own, good for mounts, roles, policies and users: `c7-kv`.
+    /// A name of this corner's own, good for mounts, roles, policies and users: `c7-1-kv`.
     pub(crate) fn name(&self, what: &str) -> String {
         format!("{}-{what}", self.name)
     }

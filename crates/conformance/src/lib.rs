@@ -11,6 +11,7 @@
 //! | `server` | starting, freezing, sealing and killing either server |
 //! | `postgres` | the database that both servers make users in |
 //! | `like` | comparing JSON that has times and ids in it |
+//! | `held_up` | telling a failure from a machine that was too busy |
 //! | `runner` | arguments, concurrency, time limits, the report |
 //!
 //! Other tests against a real Vault start it by what is public here, too.
@@ -32,11 +33,13 @@ mod cases;
 mod command;
 mod corner;
 mod eventually;
+mod held_up;
 mod like;
 mod postgres;
 mod runner;
 mod server;
 
 pub use eventually::{eventually, eventually_within};
+pub use held_up::unless_held_up;
 pub use runner::run;
 pub use server::{Keys, NoVault, RealVault, Target, real_vault};

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use self::arguments::Arguments;
 use crate::cases::{Case, Needs};
 use crate::corner::Corner;
+use crate::held_up::unless_held_up;
 use crate::postgres::Postgres;
 use crate::server::{NoVault, Server, Target, real_vault};
 use crate::{cases, command};
@@ -118,9 +119,12 @@ impl Suite {
     }
 
     async fn run_one(&self, case: &Case, number: usize) -> Result<(), String> {
-        let server = self.server_for(case.needs).await?;
-        let corner = Corner::new(server, Arc::clone(&self.postgres), number);
-        failures::within(TIME_LIMIT, (case.body)(corner)).await
+        unless_held_up(&case.name(), |attempt| async move {
+            let server = self.server_for(case.needs).await?;
+            let corner = Corner::new(server, Arc::clone(&self.postgres), &format!("c{number}-{attempt}"));
+            failures::within(TIME_LIMIT, (case.body)(corner)).await
+        })
+        .await
     }
 
     async fn server_for(&self, needs: Needs) -> Result<Arc<Server>, String> {

@@ -23,4 +23,4 @@ pub mod rotation;
 mod scale;
 
 pub use cluster::{RaftCluster, Timing};
-pub use scale::{Scale, real_vault_or_skip, tell};
+pub use scale::{Scale, real_vault_or_skip, tell, unless_held_up};

@@ -2,7 +2,6 @@
 //!
 //! Policy (caches, retries, sessions) is Python, so that users can put their own in its place.
 
-mod json;
 mod login;
 mod options;
 mod rotation;

@@ -1,12 +1,10 @@
 //! Values that do not show themselves.
 
 use gds_vault::{Error, ErrorKind, Secret, SecretString};
-use py_support::to_python;
+use py_support::{json, to_python};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-
-use crate::json;
 
 /// A text that must not be seen. `repr`, `str` and `format` say `[redacted]`; `expose()` is the only way out.
 #[pyclass(frozen, module = "gds_vault._native")]
@@ -94,7 +92,7 @@ pub(crate) struct Answer(pub(crate) Secret);
 impl Answer {
     /// The fields, as new objects each time.
     fn data(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        json::load(py, self.0.data().expose_json())
+        json::load(py, self.0.data().expose_json()).map(Bound::unbind)
     }
 
     /// The metadata of a KV v2 version (`custom_metadata` among it); `None` for anything else.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gds_vault::{Client, Error, Method, Request, TlsConfig};
-use py_support::{Call, PerProcess, to_python};
+use py_support::{Call, PerProcess, json, to_python};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::json;
 use crate::login::LoginMethod;
 use crate::options::{self, Options};
 use crate::secret::Plain;
@@ -38,7 +38,7 @@ impl VaultTransport {
         let method = method.map_err(|_| py_support::configuration(py, "this is not an HTTP method"))?;
         let request = parts.put_into(py, client.request(method, path))?;
         Ok(Call::new(request.send(), |py, outcome| match outcome {
-            Ok(response) => json::load_body(py, &response.body),
+            Ok(response) => json::load_body(py, &response.body).map(Bound::unbind),
             Err(error) => Err(to_python(py, &error)),
         }))
     }
@@ -62,7 +62,9 @@ impl Parts<'_, '_> {
             None => request.no_token(),
         };
         if let Some(value) = self.json {
-            request = request.header("Content-Type", "application/json").body(json::dump(value)?);
+            request = request
+                .header("Content-Type", "application/json")
+                .body(Bytes::from_owner(json::dump(value)?));
         }
         for (name, value) in self.params.into_iter().flatten() {
             request = request.query(name.str()?.to_string(), value.str()?.to_string());

@@ -8,7 +8,8 @@
 //! | [`wait_for`] | a future waited for with the GIL released, and given up on Ctrl-C |
 //! | [`awaitable`] | a future as an `asyncio` future |
 //! | [`Call`] | one operation, for Python to wait for or to await |
-//! | [`to_python`] | errors as the exceptions of `gds_vault.exceptions` |
+//! | [`to_python`], [`exception`] | errors as the exceptions of `gds_vault.exceptions` |
+//! | [`json`] | JSON from and to Python, without a value in any error |
 //!
 //! # Forks
 //!
@@ -21,11 +22,12 @@ mod call;
 mod errors;
 mod exit;
 mod future;
+pub mod json;
 mod process;
 mod wait;
 
 pub use call::Call;
-pub use errors::{configuration, to_python};
+pub use errors::{Facts, configuration, exception, to_python};
 pub use exit::{Inside, is_exiting};
 pub use future::awaitable;
 pub use process::{PerProcess, generation, init, runtime};

@@ -1,7 +1,10 @@
 //! A [`SecretsService`] for the length of one command.
 
-use secrets_service::{OnClose, SecretsService};
+use std::path::Path;
 
+use secrets_service::{OnClose, ResilientVaultClient, SecretsService, ServiceConfig};
+
+use crate::agent::config::way;
 use crate::failure::Failure;
 use crate::notice;
 use crate::signals::Signals;
@@ -18,6 +21,16 @@ impl<T> Done<T> {
     pub(crate) fn with(value: T) -> Self {
         Self { value, on_close: OnClose::Revoke }
     }
+}
+
+/// With the settings of the environment, and where that says nothing about the way to Vault, of the file's `[vault]`.
+pub(crate) fn open(file: Option<&Path>) -> Result<SecretsService, Failure> {
+    let Some(file) = file else { return Ok(SecretsService::from_environment()?) };
+    let vault = way::vault_config(file).map_err(|problems| {
+        let lines = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.what));
+        Failure::usage(lines.collect::<Vec<_>>().join("\nerror: "))
+    })?;
+    Ok(SecretsService::new(ResilientVaultClient::new(&vault)?, ServiceConfig::from_environment()?))
 }
 
 /// Does `work`; then leases and the login that were made for it are revoked, however it ended, unless they were

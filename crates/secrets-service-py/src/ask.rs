@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use py_support::json;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use secrets_service::gds_vault::SecretString;
@@ -13,7 +14,6 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::errors;
-use crate::json;
 use crate::read::Read;
 use crate::rotating::{PyRotation, Wanted};
 
@@ -122,6 +122,16 @@ impl Answer {
             Self::Rotation(None) | Self::Done => py.None(),
         })
     }
+}
+
+/// How to read.
+pub(crate) fn options(bypass_cache: bool, version: Option<u64>) -> ReadOptions {
+    ReadOptions { bypass_cache, version, ..ReadOptions::default() }
+}
+
+/// The end of a client.
+pub(crate) fn close(revoke: bool) -> Ask {
+    Ask::Close(if revoke { OnClose::Revoke } else { OnClose::Keep })
 }
 
 /// Fields to set; `None` removes a field, as JSON merge patches have it.

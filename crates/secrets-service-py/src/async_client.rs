@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use py_support::awaitable;
+use py_support::{awaitable, json};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
-use secrets_service::{OnClose, ReadOptions, ServiceConfig};
+use secrets_service::{ReadOptions, ServiceConfig};
 
 use crate::ask::{self, Ask};
 use crate::core::{Core, secret_path};
 use crate::lease::PyLeaseStatus;
-use crate::{config, json, logs, service};
+use crate::{config, logs, service};
 
 /// Vault client with caching and retry, for `asyncio`.
 ///
@@ -39,8 +39,7 @@ impl AsyncClient {
         bypass_cache: bool,
         version: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = ReadOptions { bypass_cache, version, ..ReadOptions::default() };
-        self.begin(py, Ask::Secret { path, options })
+        self.begin(py, Ask::Secret { path, options: ask::options(bypass_cache, version) })
     }
 
     /// Get a secret with its label: how old it is, whether it is stale, its version.
@@ -52,8 +51,7 @@ impl AsyncClient {
         bypass_cache: bool,
         version: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = ReadOptions { bypass_cache, version, ..ReadOptions::default() };
-        self.begin(py, Ask::Read { path, options })
+        self.begin(py, Ask::Read { path, options: ask::options(bypass_cache, version) })
     }
 
     /// Get dynamic database credentials: "username" and "password".
@@ -130,7 +128,7 @@ impl AsyncClient {
     /// Close the client. Leases and the login are revoked, or kept with `revoke=False`.
     #[pyo3(signature = (*, revoke = true))]
     fn close<'py>(&self, py: Python<'py>, revoke: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.begin(py, Ask::Close(if revoke { OnClose::Revoke } else { OnClose::Keep }))
+        self.begin(py, ask::close(revoke))
     }
 
     fn __repr__(&self) -> String {

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use py_support::json;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use secrets_service::{OnClose, ReadOptions};
 
 use crate::ask::{self, Ask};
 use crate::core::Core;
-use crate::json;
 use crate::lease::PyLeaseStatus;
 use crate::rotating::PyRotatingCredentials;
 
@@ -48,7 +47,7 @@ impl Client {
         {
             return Ok(data.into_any());
         }
-        let options = ReadOptions { bypass_cache, version, ..ReadOptions::default() };
+        let options = ask::options(bypass_cache, version);
         self.core.run(py, Ask::Secret { path: path.extract()?, options }).map(|answer| answer.into_bound(py))
     }
 
@@ -61,8 +60,7 @@ impl Client {
         bypass_cache: bool,
         version: Option<u64>,
     ) -> PyResult<Py<PyAny>> {
-        let options = ReadOptions { bypass_cache, version, ..ReadOptions::default() };
-        self.core.run(py, Ask::Read { path, options })
+        self.core.run(py, Ask::Read { path, options: ask::options(bypass_cache, version) })
     }
 
     /// Get dynamic database credentials: "username" and "password".
@@ -151,7 +149,7 @@ impl Client {
     #[pyo3(signature = (*, revoke = true))]
     pub(crate) fn close(&self, py: Python<'_>, revoke: bool) -> PyResult<()> {
         self.core.closing(py);
-        self.core.run(py, Ask::Close(if revoke { OnClose::Revoke } else { OnClose::Keep })).map(drop)
+        self.core.run(py, ask::close(revoke)).map(drop)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gds_vault::{Address, Client, Method, SecretString};
-use py_support::{PerProcess, runtime, wait_for};
+use py_support::{PerProcess, json, runtime, wait_for};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use vault_dev::{Fault, FaultRule, VaultDev};
 
 use crate::dev_postgres::DevPostgres;
-use crate::json;
 
 /// How long stopping may take: leases with database roles behind them are revoked.
 const STOP: Duration = Duration::from_secs(10);
@@ -85,10 +84,7 @@ impl DevVault {
             request = request.body(json::dump(body)?.as_bytes().to_vec().into());
         }
         match wait_for(py, request.write())?.map_err(failed)? {
-            Some(answer) => {
-                let text = std::str::from_utf8(answer.raw_body()).unwrap_or_default();
-                Ok(json::load(py, text)?.unbind())
-            }
+            Some(answer) => json::load_body(py, answer.raw_body()).map(Bound::unbind),
             None => Ok(py.None()),
         }
     }

@@ -7,7 +7,7 @@
 //! | `ask.rs` | what can be asked of the core, once for all of them |
 //! | `rotating.rs`, `lease.rs` | database credentials that change, for connection pools |
 //! | `core.rs`, `prepared.rs` | one core client per process; cached secrets as dictionaries, made once and copied |
-//! | `config.rs`, `errors.rs`, `json.rs`, `logs.rs` | between Python's things and the core's |
+//! | `config.rs`, `errors.rs`, `logs.rs` | between Python's things and the core's |
 //! | `cache.rs`, `retry.rs` | the parts that applications use by themselves |
 //! | `dev_vault.rs`, `dev_postgres.rs` | the development server, for tests |
 
@@ -23,7 +23,6 @@ mod dev_postgres;
 mod dev_vault;
 mod errors;
 mod fork;
-mod json;
 mod lease;
 mod logs;
 mod prepared;

@@ -4,13 +4,13 @@
 //! time, returns the very entry that it was made of. So a purge, a new version, the end of a TTL or of the client need
 //! not be told here; and the core counts the hit, and starts its refresh in the background, as for any other reader.
 
+use py_support::json;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use secrets_service::{ResilientVaultClient, SecretRead};
 use tokio::runtime::Handle;
 
 use crate::fork;
-use crate::json;
 
 /// Prepared dictionaries by path, as callers write it. All access is by single operations of a `dict` with `str`
 /// keys, which the GIL makes atomic.

@@ -1,9 +1,8 @@
 //! `SecretRead`: a secret with its label: how old, and whether Vault could be asked.
 
+use py_support::json;
 use pyo3::prelude::*;
 use secrets_service::SecretRead;
-
-use crate::json;
 
 /// A secret as read, with a label that says how far it may be trusted to be current.
 #[pyclass(name = "SecretRead", module = "secrets_service.vault_client", frozen)]

@@ -223,8 +223,8 @@ impl VaultConfig {
     }
 
     /// The way to log in that these settings describe. Makes no request.
-    pub fn auth_method(&self) -> Result<Arc<dyn AuthMethod>, ConfigError> {
-        Ok(self.auth.method())
+    pub fn auth_method(&self) -> Arc<dyn AuthMethod> {
+        self.auth.method()
     }
 }
 

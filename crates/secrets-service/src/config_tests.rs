@@ -58,7 +58,7 @@ fn every_method_loads_and_makes_its_login() {
         let all: Vec<_> = std::iter::once(ADDR).chain(variables.iter().copied()).collect();
         let config = load(&all).unwrap_or_else(|e| panic!("{method}: {e}"));
         assert_eq!(config.auth.name(), *method);
-        assert_eq!(config.auth_method().unwrap().name(), *method);
+        assert_eq!(config.auth_method().name(), *method);
         config.vault_client().unwrap();
     }
 }

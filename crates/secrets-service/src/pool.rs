@@ -89,9 +89,12 @@ use crate::lease::{RotatingCredentials, Rotation};
 /// one who was removed in the middle of it.
 pub const REFUSED_LOGIN: [&str; 2] = ["28P01", "28000"];
 
-/// So many credentials are tried for one connection. The second is one that Vault called valid after the first was
-/// refused; the third allows for a rotation in between.
-const MOST_TRIED: u32 = 3;
+/// So many credentials are tried for one connection, each newer than the one that was refused. The second nearly always
+/// succeeds. Every further one stands for a password that was changed once more between Vault's answer and the end of
+/// the login: Vault does that every five seconds at the most (`rotation_period`), an operator at any moment, and on an
+/// overloaded machine a login takes its time. Five: far more than has been needed; yet more would only hide that
+/// something else changes the password all the time.
+const MOST_TRIED: u32 = 5;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

@@ -136,8 +136,7 @@ impl ResilientVaultClient {
     /// an earlier process has left there.
     pub fn new(config: &VaultConfig) -> Result<Self, ConfigError> {
         let client = config.vault_client()?;
-        let auth = config.auth_method()?;
-        Ok(Self::begin(config, client, auth))
+        Ok(Self::begin(config, client, config.auth_method()))
     }
 
     /// As [`new`](Self::new), with an auth method of your own. Nothing is kept on disk: who it logs in cannot be told

@@ -6,14 +6,12 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use secrets_service::gds_vault::{Credential, SecretString};
 use secrets_service::{Patch, ReadOptions, SecretsService, ServiceConfig};
+use support::logs::capture;
 use support::{FakeVault, Reply, Seen, answer, approle_config, client, errors, login};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Planted in every place that may hold a secret: values, password, token, role_id, secret_id.
 const CANARIES: [&str; 6] = [
@@ -24,28 +22,6 @@ const CANARIES: [&str; 6] = [
     "canary-secret-id-42d7",
     "canary-new-key-c3e8",
 ];
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 fn kv_with_canary() -> Reply {
     let body = r#"{"request_id":"r","lease_id":"","data":{"data":{"stripe":"canary-value-6f1d","db_host":"h","db_name":"canary-value-6f1d"},"metadata":{"version":1,"created_time":"t","deletion_time":"","destroyed":false}}}"#;
@@ -85,13 +61,7 @@ const HOSTILE: usize = 14;
 
 #[tokio::test]
 async fn row21_no_secret_is_ever_printed() {
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(captured.clone())
-        .with_ansi(false)
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (captured, _logging) = capture();
     let mut shown = String::new();
 
     let vault = FakeVault::start().await;
@@ -151,7 +121,7 @@ async fn row21_no_secret_is_ever_printed() {
         let _ = writeln!(shown, "{:?}", client(&config).get_secret("secret/a").await);
     }
 
-    let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let logs = captured.text();
     assert!(
         logs.contains("operation") && logs.contains("secret/myapp/config"),
         "the logs were captured: {logs}"

@@ -53,7 +53,6 @@ fn config(vault: &str, folder: &Path) -> VaultConfig {
     config.disk = Some(DiskSettings::new(folder.join("cache"), KeySource::File(folder.join("key"))));
     config.retry_backoff =
         secrets_service::retry::Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
-    config.read_deadline = Duration::from_millis(500);
     config
 }
 

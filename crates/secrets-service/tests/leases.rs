@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use secrets_service::ResilientVaultClient;
 use secrets_service::gds_vault::{Credential, SecretString};
-use support::{FakeVault, Reply, Seen, answer, approle_config, client, errors, kv, login};
+use secrets_service::{LeaseChange, ResilientVaultClient};
+use support::{FakeVault, Reply, Seen, answer, approle_config, client, errors, kv, login, steady_clock};
 use tokio::time::Instant;
 
 fn credential(n: usize, seconds: u64) -> Reply {
@@ -62,6 +62,7 @@ async fn keep_reading(client: &ResilientVaultClient, length: Duration) -> Vec<St
 
 #[tokio::test]
 async fn a_credential_in_use_is_renewed_and_stays_the_same() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let made = two_second_leases(&vault, || renewed(2));
     let client = service(&vault);
@@ -75,6 +76,7 @@ async fn a_credential_in_use_is_renewed_and_stays_the_same() {
 
 #[tokio::test]
 async fn a_credential_that_cannot_be_renewed_for_long_is_replaced_before_its_end() {
+    steady_clock();
     let replaced = |refusal: Reply, ends_at_once: bool| async move {
         let vault = FakeVault::start().await;
         let reply = refusal.clone();
@@ -93,8 +95,46 @@ async fn a_credential_that_cannot_be_renewed_for_long_is_replaced_before_its_end
     );
 }
 
+/// A lease is asked for by someone even if nobody has asked in the moment since it began to count.
+#[tokio::test]
+async fn whoever_comes_now_and_then_is_noticed() {
+    steady_clock();
+    let seldom = || async {
+        let vault = FakeVault::start().await;
+        two_second_leases(&vault, || errors(400, "lease not found"));
+        let client = service(&vault);
+        for _ in 0..60 {
+            client.get_database_credentials("myapp").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(client.stats().misses, 1, "nobody waited for a replacement");
+    };
+    tokio::join!(seldom(), seldom(), seldom(), seldom());
+}
+
+#[tokio::test]
+async fn a_revoked_credential_that_nobody_used_is_not_handed_out() {
+    steady_clock();
+    let vault = FakeVault::start().await;
+    let made = two_second_leases(&vault, || errors(400, "lease not found"));
+    let client = service(&vault);
+    let mut events = client.lease_events();
+    client.get_database_credentials("myapp").await.unwrap();
+    let change = loop {
+        let change = events.next().await.unwrap().change;
+        if !matches!(change, LeaseChange::Rotated { .. }) {
+            break change;
+        }
+    };
+    assert!(matches!(change, LeaseChange::Lost { reason: None }), "{change:?}, not at its end");
+    let known = made.load(Ordering::SeqCst);
+    let next = client.get_database_credentials("myapp").await.unwrap();
+    assert_eq!(next.username(), format!("u{}", known + 1));
+}
+
 #[tokio::test]
 async fn an_outage_in_the_middle_of_a_lease_does_not_end_it() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let started = Instant::now();
     two_second_leases(&vault, move || {
@@ -108,6 +148,7 @@ async fn an_outage_in_the_middle_of_a_lease_does_not_end_it() {
 
 #[tokio::test]
 async fn a_token_in_use_is_renewed_and_no_login_is_made() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| match seen.path.as_str() {
         path if path.ends_with("/login") => login("t-1", 2),
@@ -126,6 +167,7 @@ async fn a_token_in_use_is_renewed_and_no_login_is_made() {
 
 #[tokio::test]
 async fn a_token_near_its_max_ttl_is_replaced_by_a_new_login_before_it_ends() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| match seen.path.as_str() {
         path if path.ends_with("/login") => login("t", 2),
@@ -150,6 +192,7 @@ async fn read_for(client: &ResilientVaultClient, length: Duration) {
 
 #[tokio::test]
 async fn a_credential_ends_with_the_token_that_made_it() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| match seen.path.as_str() {
         path if path.ends_with("/login") => login("t", 60),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use secrets_service::gds_vault::{self, AuthInfo, AuthMethod, BoxFuture, Client, Credential, SecretString};
 use secrets_service::{AuthSettings, ErrorKind, OnClose, ReadOptions, ResilientVaultClient};
-use support::{FakeVault, Reply, answer, approle_config, client, errors, kv, login, value};
+use support::{FakeVault, Reply, answer, approle_config, client, errors, kv, login, steady_clock, value};
 
 const PATH: &str = "secret/myapp/config";
 const BYPASS: ReadOptions = ReadOptions { version: None, bypass_cache: true, within: None };
@@ -77,6 +77,7 @@ async fn row16_a_genuine_403_never_loops_logins() {
 
 #[tokio::test]
 async fn a_login_refused_after_a_denial_is_not_papered_over_with_old_values() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = approle_config(&vault.address, "5e1f-role", plain("s"));
     config.cache_ttl = Duration::from_millis(50);
@@ -99,6 +100,7 @@ async fn a_login_refused_after_a_denial_is_not_papered_over_with_old_values() {
 
 #[tokio::test]
 async fn a_dead_token_with_the_login_out_of_reach_serves_stale_values() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = approle_config(&vault.address, "5e1f-role", plain("s"));
     config.cache_ttl = Duration::from_millis(50);
@@ -113,6 +115,7 @@ async fn a_dead_token_with_the_login_out_of_reach_serves_stale_values() {
 
 #[tokio::test]
 async fn row17_a_token_that_ran_out_with_a_used_up_secret_id_serves_stale_and_says_so() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let logins = AtomicUsize::new(0);
     vault.script(move |seen| match seen.path.ends_with("/login") {
@@ -134,6 +137,7 @@ async fn row17_a_token_that_ran_out_with_a_used_up_secret_id_serves_stale_and_sa
 
 #[tokio::test]
 async fn row17_a_replaced_secret_id_file_is_used_at_the_next_login() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| match seen.path.ends_with("/login") {
         true if seen.body.contains("second") => login("t-2", 3_600),
@@ -199,6 +203,7 @@ async fn row17_a_used_up_secret_id_is_tried_seldom_however_many_want_to_read() {
 
 #[tokio::test]
 async fn row18_a_replaced_jwt_file_is_used_at_the_next_login() {
+    steady_clock();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "first.jwt.signature").unwrap();
     let methods = [
@@ -235,6 +240,7 @@ async fn row18_a_replaced_jwt_file_is_used_at_the_next_login() {
 
 #[tokio::test]
 async fn row04_two_logins_share_nothing() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| match (seen.path.ends_with("/login"), seen.token.as_str()) {
         (true, _) if seen.body.contains("role-a") => login("token-a", 3_600),

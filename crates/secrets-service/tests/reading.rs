@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use secrets_service::{ErrorKind, Origin, ReadOptions};
-use support::{FakeVault, Reply, answer, client, config, errors, kv, value};
+use support::{FakeVault, Reply, answer, client, config, errors, kv, steady_clock, value};
 use tokio::time::Instant;
 
 const PATH: &str = "secret/myapp/config";
@@ -57,6 +57,7 @@ async fn every_spelling_is_the_same_secret() {
 
 #[tokio::test]
 async fn row01_an_outage_serves_the_last_known_value_with_its_age_until_max_stale() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = config(&vault.address);
     config.cache_ttl = Duration::from_millis(200);
@@ -85,6 +86,7 @@ async fn row01_an_outage_serves_the_last_known_value_with_its_age_until_max_stal
 
 #[tokio::test]
 async fn after_an_outage_reads_are_fresh_again() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = config(&vault.address);
     config.cache_ttl = Duration::from_millis(50);
@@ -106,6 +108,7 @@ async fn after_an_outage_reads_are_fresh_again() {
 
 #[tokio::test]
 async fn row03_what_was_deleted_or_denied_is_never_served_again() {
+    steady_clock();
     for refusal in
         [errors(404, ""), Reply::Json(404, r#"{"errors":[]}"#.into()), errors(403, "permission denied")]
     {
@@ -151,6 +154,7 @@ async fn row05_versions_do_not_mix() {
 
 #[tokio::test]
 async fn a_frozen_vault_costs_a_caller_its_deadline_and_no_more() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = config(&vault.address);
     config.cache_ttl = Duration::from_millis(50);
@@ -200,6 +204,7 @@ async fn bypassing_the_cache_asks_vault_and_does_not_fall_back() {
 
 #[tokio::test]
 async fn a_busy_key_is_refreshed_before_it_goes_stale() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let mut config = config(&vault.address);
     config.cache_ttl = Duration::from_secs(1);

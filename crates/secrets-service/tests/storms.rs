@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use secrets_service::gds_vault::{Credential, SecretString};
-use support::{FakeVault, Reply, answer, approle_config, client, config, errors, kv};
+use support::{FakeVault, Reply, answer, approle_config, client, config, errors, kv, steady_clock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -122,6 +122,7 @@ async fn a_hundred_different_paths_do_not_multiply_an_outage() {
 
 #[tokio::test]
 async fn row10_no_request_leaves_before_retry_after() {
+    steady_clock();
     let vault = FakeVault::start().await;
     let client = client(&config(&vault.address));
     client.get_secret("secret/warm/up").await.unwrap();
@@ -143,6 +144,7 @@ async fn row10_no_request_leaves_before_retry_after() {
 
 #[tokio::test]
 async fn a_refused_login_is_not_tried_in_a_storm() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.script(|seen| {
         if seen.path.ends_with("/login") {

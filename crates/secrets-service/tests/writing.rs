@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrets_service::gds_vault::SecretString;
 use secrets_service::{ErrorKind, Patch, SecretsService, ServiceConfig};
-use support::{FakeVault, Reply, Seen, answer, client, config, errors, kv, value};
+use support::{FakeVault, Reply, Seen, answer, client, config, errors, kv, steady_clock, value};
 
 const PATH: &str = "secret/myapp/api-keys";
 
@@ -169,6 +169,7 @@ async fn a_credential_is_not_asked_for_twice_after_a_cut_answer() {
 
 #[tokio::test]
 async fn static_credentials_are_served_until_their_ttl() {
+    steady_clock();
     let vault = FakeVault::start().await;
     vault.reads(Reply::Json(
         200,

@@ -122,7 +122,7 @@ def real() -> Iterator[Server]:
         [*command, "-dev-no-store-token"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     )
     try:
-        for _ in range(300):
+        for _ in range(600):
             assert process.poll() is None, "Vault has ended"
             try:
                 urllib.request.urlopen(f"{url}/v1/sys/health", timeout=5).close()

@@ -50,7 +50,7 @@ def test_reading(scripted: Scripted) -> None:
             assert "AsyncVaultClient" in repr(client)
         assert not client.is_initialized
         await client.close()
-        assert scripted.connections <= 3
+        assert scripted.connections < len(scripted.requests), "they are kept open"
 
     run(main())
 

@@ -26,7 +26,7 @@ def in_child(work: Any) -> int:
     """Run something in a forked child; return its exit code. A child that hangs is killed."""
     child = os.fork()
     if child == 0:  # pragma: no cover - measured in the parent only
-        signal.alarm(20)
+        signal.alarm(60)
         try:
             work()
         except BaseException as error:  # noqa: BLE001
@@ -108,7 +108,7 @@ def test_an_abandoned_flight_is_taken_over() -> None:
 
     def interrupted() -> int:
         started.set()
-        go.wait(20)
+        go.wait(60)
         raise KeyboardInterrupt
 
     def lead() -> None:
@@ -119,7 +119,7 @@ def test_an_abandoned_flight_is_taken_over() -> None:
     leader = threading.Thread(target=lead)
     follower = threading.Thread(target=lambda: got.append(flights.run("key", lambda: 5)))
     leader.start()
-    assert started.wait(20)
+    assert started.wait(60)
     follower.start()
     time.sleep(0.05)
     go.set()
@@ -134,7 +134,7 @@ def test_errors_of_others_are_shared_as_they_are() -> None:
 
     def fail() -> None:
         started.set()
-        go.wait(20)
+        go.wait(60)
         raise LookupError("x")
 
     errors: list[Exception] = []
@@ -147,7 +147,7 @@ def test_errors_of_others_are_shared_as_they_are() -> None:
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     threads[0].start()
-    assert started.wait(20)
+    assert started.wait(60)
     threads[1].start()
     time.sleep(0.05)
     go.set()
@@ -186,7 +186,7 @@ def test_waiting_releases_the_gil(scripted: Scripted) -> None:
     while scripted.count("GET", APP) == 0:
         time.sleep(0.001)
     gate.set()
-    reader.join(20)
+    reader.join(60)
     assert not reader.is_alive()
 
 
@@ -201,7 +201,7 @@ def script(code: str, url: str, **kw: Any) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 

@@ -1,7 +1,7 @@
 """What every pool does with credentials that change, once for all of them.
 
 1. A new connection is made with the newest credentials; if the database refuses them (a static role's password has just
-   changed, or someone revoked the lease), once more with newer ones.
+   changed, or someone revoked the lease), again with newer ones.
 2. A connection knows its generation. One that may not stay is not handed out again; nothing in use is cut off.
 3. At a rotation the idle ones are retired, and once more shortly before the old lease ends.
 """
@@ -35,8 +35,11 @@ _REFUSED_LOGIN: Final = frozenset({"28P01", "28000"})
 # libpq tells no code for a failed login, only what the server said.
 _REFUSED_IN_WORDS: Final = ("password authentication failed", "is not permitted to log in")
 
-# Each attempt has newer credentials than the one before, from Vault itself. The second nearly always succeeds; the
-# others allow for rotations in between, while a busy machine is still logging in.
+# So many credentials are tried for one connection, each newer than the one that was refused. The second nearly always
+# succeeds. Every further one stands for a password that was changed once more between Vault's answer and the end of
+# the login: Vault does that every five seconds at the most (`rotation_period`), an operator at any moment, and on an
+# overloaded machine a login takes its time. Five: far more than has been needed; yet more would only hide that
+# something else changes the password all the time.
 _MOST_TRIED: Final = 5
 
 # A follower looks so often whether its pool is still there.

@@ -159,6 +159,9 @@ def _sweep(engine: Engine, rotation: Rotation) -> bool:
                     connection.invalidate()
         finally:
             _sweeping.reset(token)
+            if engine.pool is not pool:
+                # Disposed of meanwhile: what has come back to the old pool would stay open.
+                pool.dispose()
     return True
 
 

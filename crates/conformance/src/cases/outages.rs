@@ -37,7 +37,7 @@ fn impatient(app: &Application<'_>) -> VaultConfig {
     config.cache_ttl = Duration::ZERO;
     config.retry_max_attempts = 1;
     config.stale_deadline = Duration::from_millis(500);
-    config.read_deadline = Duration::from_secs(2);
+    config.read_deadline = Duration::from_secs(5);
     config
 }
 
@@ -127,7 +127,7 @@ async fn gone_with_nothing_to_fall_back_on(corner: Corner) {
 async fn stale_values_have_an_end(corner: Corner) {
     let app = Application::new(&corner).await;
     let mut config = impatient(&app);
-    config.cache_max_stale = Duration::from_secs(2);
+    config.cache_max_stale = Duration::from_secs(6);
     let (client, path) = (ResilientVaultClient::new(&config).unwrap(), app.path("config"));
     read(&client, &path).await;
     corner.server().seal().await;

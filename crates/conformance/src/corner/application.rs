@@ -79,6 +79,19 @@ impl<'c> Application<'c> {
         database
     }
 
+    /// Lets it look up, make and destroy secret_ids of its role. Returns the path of these.
+    pub(crate) async fn may_replace_its_secret_id(&self) -> String {
+        let secret_ids = self.approle.path("secret-id");
+        let rules = ["", "/lookup", "/destroy"]
+            .map(|rest| format!(r#"path "{secret_ids}{rest}" {{ capabilities = ["update"] }}"#))
+            .join("\n");
+        let policies = [self.corner.name("app"), self.corner.policy("rotate", &rules).await];
+        let role = secret_ids.trim_end_matches("/secret-id");
+        let policies = json!({"token_policies": policies});
+        assert_eq!(self.corner.call("POST", role, policies).await.status, 204);
+        secret_ids
+    }
+
     /// Its secrets, as its operators see them.
     pub(crate) fn as_root(&self) -> Kv2 {
         self.corner.root().kv2(&*self.kv)

@@ -43,33 +43,8 @@ impl Transport {
         forward: &Forward,
         started: Instant,
     ) -> Result<(Address, http::Response<Incoming>), Error> {
-        let timeout = forward.head_timeout;
-        let answered = started + timeout;
-        let mut failed: Option<Error> = None;
-        for (server, others) in self.servers.in_order() {
-            let now = Instant::now();
-            let share = answered.saturating_duration_since(now) / (1 + others);
-            let connected = now + share.min(self.limits.connect_timeout);
-            let deadlines = Deadlines { connected, answered, timeout };
-            let outcome = self.forward_along_redirects(server, forward, deadlines).await;
-            match outcome {
-                Ok((address, head)) => {
-                    self.servers.note(server, &Ok(without_body(&address, head.status(), HeaderMap::new())));
-                    return Ok((address, head));
-                }
-                Err(error) => {
-                    let may_go_on = failure::is_before_sending(&error) && others > 0;
-                    self.servers.note(server, &Err(error.clone()));
-                    let error = failure::after(failed.take(), error);
-                    if !may_go_on {
-                        return Err(error);
-                    }
-                    failed = Some(error);
-                }
-            }
-        }
-        // Not reached: the last server returns.
-        Err(failed.unwrap_or_else(|| Error::new(ErrorKind::Configuration, "no Vault address is configured")))
+        let ask = |server, deadlines| self.forward_along_redirects(server, forward, deadlines);
+        self.one_after_another(started, forward.head_timeout, ask, |(_, head)| head.status()).await
     }
 
     /// Follows a standby's redirects as far as that is possible; an answer that cannot be followed is the answer.

@@ -152,6 +152,18 @@ impl Transport {
 
     async fn try_servers(&self, outgoing: &Outgoing, started: Instant) -> Result<Answer, Error> {
         let timeout = outgoing.timeout.unwrap_or(self.limits.timeout);
+        let ask = |server, deadlines| self.follow_redirects(server, outgoing, deadlines);
+        self.one_after_another(started, timeout, ask, |answer| answer.status).await
+    }
+
+    /// Has one server after the other asked, until a request has reached one. `status` is that of its answer.
+    async fn one_after_another<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        started: Instant,
+        timeout: Duration,
+        ask: impl Fn(usize, Deadlines) -> F,
+        status: impl Fn(&T) -> StatusCode,
+    ) -> Result<T, Error> {
         let answered = started + timeout;
         let mut failed: Option<Error> = None;
         for (server, others) in self.servers.in_order() {
@@ -159,9 +171,8 @@ impl Transport {
             // An equal share of what is left, so that a dead server leaves time for the others.
             let share = answered.saturating_duration_since(now) / (1 + others);
             let connected = now + share.min(self.limits.connect_timeout);
-            let deadlines = Deadlines { connected, answered, timeout };
-            let outcome = self.follow_redirects(server, outgoing, deadlines).await;
-            self.servers.note(server, &outcome);
+            let outcome = ask(server, Deadlines { connected, answered, timeout }).await;
+            self.servers.note(server, outcome.as_ref().map(&status));
             match outcome {
                 Err(error) if failure::is_before_sending(&error) && others > 0 => {
                     failed = Some(failure::after(failed, error));

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
-use super::Answer;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind};
 
@@ -56,9 +56,9 @@ impl Servers {
     }
 
     /// Learns from what a server did.
-    pub(super) fn note(&self, server: usize, outcome: &Result<Answer, Error>) {
+    pub(super) fn note(&self, server: usize, outcome: Result<StatusCode, &Error>) {
         let failed = match outcome {
-            Ok(answer) => match answer.status.as_u16() {
+            Ok(status) => match status.as_u16() {
                 // Health answers of a standby and of a recovery node; elsewhere, a node that cannot serve this.
                 472 | 473 | 412 => true,
                 // Not 429: each node keeps its own quota, and spreading the excess over the others defeats it.
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn fail(servers: &Servers, server: usize, kind: ErrorKind) {
-        servers.note(server, &Err(Error::new(kind, "")));
+        servers.note(server, Err(&Error::new(kind, "")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,22 +13,17 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::Service;
-use secrets_service::breaker::BreakerState;
-use secrets_service::{CachedEntry, ReadOptions};
+use secrets_service::ReadOptions;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::answer::{self, AnswerBody};
-use super::connection;
 use super::facts::Facts;
 use super::guard::Hosts;
-use super::identity::Identity;
-use super::listener::Room;
+use super::health::HealthCheck;
 use super::proxy::Shared;
-
-/// Entries shown at most, so that the answer stays readable and bounded.
-const MOST_SHOWN: usize = 10_000;
+use super::{status, ui};
 
 /// A request body is a path.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -36,20 +31,36 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// Secrets read anew at once when all are refreshed.
 const REFRESH_AT_ONCE: usize = 8;
 
+/// What each of these answers is told in `openapi.json`.
+const OPENAPI: &str = include_str!("openapi.json");
+
 /// Everything that can be asked for.
-pub(crate) const ENDPOINTS: [(&str, &str, &str); 7] = [
-    ("GET", "/agent/v1/live", "200 as long as the agent runs."),
-    (
-        "GET",
-        "/agent/v1/ready",
-        "200 if secrets can be served, from Vault or from the cache; says what is degraded.",
-    ),
-    ("GET", "/agent/v1/cache", "What is cached: paths, ages, deadlines; no value."),
-    ("GET", "/agent/v1/leases", "The leases among it."),
-    ("POST", "/agent/v1/refresh", r#"{"path": "secret/data/x"} or {"all": true}: asked of Vault anew."#),
-    ("POST", "/agent/v1/purge", r#"{"path": "secret/data/x"} or {"all": true}: forgotten, for everyone."#),
-    ("GET", "/metrics", "For Prometheus."),
+pub(crate) const ENDPOINTS: [(&str, &str, Endpoint); 10] = [
+    ("GET", "/ui", Endpoint::Ui),
+    ("GET", "/agent/v1/live", Endpoint::Live),
+    ("GET", "/agent/v1/ready", Endpoint::Ready),
+    ("GET", "/agent/v1/status", Endpoint::Status),
+    ("GET", "/agent/v1/cache", Endpoint::Cache),
+    ("GET", "/agent/v1/leases", Endpoint::Leases),
+    ("POST", "/agent/v1/refresh", Endpoint::Refresh),
+    ("POST", "/agent/v1/purge", Endpoint::Purge),
+    ("GET", "/agent/v1/openapi.json", Endpoint::OpenApi),
+    ("GET", "/metrics", Endpoint::Metrics),
 ];
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Endpoint {
+    Ui,
+    Live,
+    Ready,
+    Status,
+    Cache,
+    Leases,
+    Refresh,
+    Purge,
+    OpenApi,
+    Metrics,
+}
 
 /// Answers the requests of the admin listener.
 #[derive(Clone)]
@@ -57,38 +68,15 @@ pub(crate) struct Admin {
     shared: Arc<Shared>,
     hosts: Arc<Hosts>,
     connections: Arc<AtomicUsize>,
+    health: HealthCheck,
+    started: Instant,
 }
 
 impl Admin {
     /// `connections` counts those of the clients.
     pub(crate) fn new(shared: Arc<Shared>, connections: Arc<AtomicUsize>) -> Self {
-        Self { shared, hosts: Arc::default(), connections }
-    }
-
-    /// Accepts until draining begins; connections of its own number, so that clients cannot shut out probes.
-    pub(crate) async fn serve(self, socket: TcpListener, room: Room) {
-        let mut draining = room.draining.clone();
-        loop {
-            let Some(place) = room.place().await else { return };
-            let stream = tokio::select! {
-                biased;
-                () = connection::begins(&mut draining) => return,
-                accepted = socket.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-            };
-            let (admin, room) = (self.clone(), room.clone());
-            tokio::spawn(async move {
-                let _open = place.open();
-                let _ = stream.set_nodelay(true);
-                connection::serve(stream, admin, room.limits, room.draining).await;
-            });
-        }
+        let (hosts, health) = (Arc::default(), HealthCheck::default());
+        Self { shared, hosts, connections, health, started: Instant::now() }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -96,10 +84,12 @@ impl Admin {
         if facts.hosts != 1 || !facts.host.is_some_and(|host| self.hosts.are_ours(host)) {
             return answer::error(StatusCode::FORBIDDEN, "the Host header names another machine");
         }
-        let path = request.uri().path().to_owned();
-        let known: Vec<_> = ENDPOINTS.iter().filter(|(_, endpoint, _)| *endpoint == path).collect();
-        let Some((method, ..)) = known.first() else {
-            return answer::error(StatusCode::NOT_FOUND, "there is nothing here; see /agent/v1/ready");
+        let path = request.uri().path();
+        let Some((method, _, endpoint)) = ENDPOINTS.iter().find(|(_, endpoint, _)| *endpoint == path) else {
+            return answer::error(
+                StatusCode::NOT_FOUND,
+                "there is nothing here; see /ui and /agent/v1/ready",
+            );
         };
         let read_only = *method == "GET";
         if read_only && !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -108,66 +98,61 @@ impl Admin {
         if !read_only && *request.method() != Method::POST {
             return answer::method_not_allowed("POST");
         }
-        match path.as_str() {
-            "/agent/v1/live" => shown(StatusCode::OK, &json!({ "live": true })),
-            "/agent/v1/ready" => self.ready(),
-            "/agent/v1/cache" => shown(StatusCode::OK, &self.cache(|_| true)),
-            "/agent/v1/leases" => shown(StatusCode::OK, &self.cache(|entry| entry.lease.is_some())),
-            "/metrics" => self.metrics(),
-            _ => match wanted(request).await {
-                Ok(wanted) if path.ends_with("refresh") => self.refresh(wanted).await,
+        match endpoint {
+            Endpoint::Ui => ui::page(),
+            Endpoint::Live => shown(StatusCode::OK, &json!({ "live": true })),
+            Endpoint::Ready => {
+                let (ready, body) = status::ready(&self.shared);
+                shown(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+            }
+            Endpoint::Status => {
+                let health = self.health.look(self.shared.identities.own().client.vault()).await;
+                let started = self.started;
+                self.looked_up(move |shared| status::overview(shared, &health, started)).await
+            }
+            Endpoint::Cache => self.looked_up(|shared| status::cache(shared, |_| true)).await,
+            Endpoint::Leases => {
+                self.looked_up(|shared| status::cache(shared, |entry| entry.lease.is_some())).await
+            }
+            Endpoint::OpenApi => answer::json(StatusCode::OK, Bytes::from_static(OPENAPI.as_bytes())),
+            Endpoint::Metrics => self.metrics().await,
+            Endpoint::Refresh => match wanted(request).await {
+                Ok(wanted) => self.refresh(wanted).await,
+                Err(refusal) => refusal,
+            },
+            Endpoint::Purge => match wanted(request).await {
                 Ok(wanted) => self.purge(&wanted),
                 Err(refusal) => refusal,
             },
         }
     }
 
-    /// Vault being away is no reason to be taken out of service while there is something to serve.
-    fn ready(&self) -> Response<AnswerBody> {
-        let own = &self.shared.identities.own().client;
-        let status = own.status();
-        let mut degraded = Vec::new();
-        if let Some(error) = &status.login_error {
-            degraded.push(json!({ "what": "login", "why": error.to_string() }));
+    async fn looked_up(&self, look: impl FnOnce(&Shared) -> Value + Send + 'static) -> Response<AnswerBody> {
+        match self.aside(look).await {
+            Ok(body) => shown(StatusCode::OK, &body),
+            Err(failure) => failure,
         }
-        for (mount, state, since) in &status.troubled_mounts {
-            if *state != BreakerState::Closed {
-                let why = format!("Vault has not answered for {} s", since.as_secs());
-                degraded.push(json!({ "what": format!("mount {mount}"), "why": why }));
-            }
-        }
-        let entries = own.entries();
-        for entry in entries.iter().filter(|entry| entry.fresh_for.is_zero()).take(MOST_SHOWN) {
-            let why =
-                format!("stale: {} s old, usable for {} s", entry.age.as_secs(), entry.usable_for.as_secs());
-            degraded.push(json!({ "what": entry.path, "version": entry.version, "why": why }));
-        }
-        let lends = self.shared.rules.load().lend_own;
-        let ready = !lends || status.logged_in || !entries.is_empty() || status.login_error.is_none();
-        let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = json!({
-            "ready": ready,
-            "degraded": degraded,
-            "logged_in": status.logged_in,
-            "cached": entries.len(),
-        });
-        shown(code, &body)
     }
 
-    fn cache(&self, show: impl Fn(&CachedEntry) -> bool) -> Value {
-        let mut shown = Vec::new();
-        for identity in self.shared.identities.all() {
-            let mut entries: Vec<_> = identity.client.entries().into_iter().filter(&show).collect();
-            entries.sort_by(|a, b| (&a.path, a.version).cmp(&(&b.path, b.version)));
-            let room = MOST_SHOWN.saturating_sub(shown.len());
-            shown.extend(entries.iter().take(room).map(|entry| described(&identity, entry)));
-        }
-        json!({ "entries": shown })
+    /// What goes through whole caches is not done where requests are answered: it would hold them up.
+    async fn aside<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Result<T, Response<AnswerBody>> {
+        let shared = Arc::clone(&self.shared);
+        let looking = tokio::task::spawn_blocking(move || look(&shared));
+        looking
+            .await
+            .map_err(|_| answer::error(StatusCode::INTERNAL_SERVER_ERROR, "it could not be looked up"))
     }
 
-    fn metrics(&self) -> Response<AnswerBody> {
+    async fn metrics(&self) -> Response<AnswerBody> {
         let connections = self.connections.load(Ordering::Relaxed);
-        let text = self.shared.metrics.text(&self.shared.identities, connections);
+        let text = match self.aside(move |shared| shared.metrics.text(&shared.identities, connections)).await
+        {
+            Ok(text) => text,
+            Err(failure) => return failure,
+        };
         let mut response = Response::new(AnswerBody::whole(Bytes::from(text)));
         let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, format);
@@ -258,28 +243,6 @@ async fn wanted(request: Request<Incoming>) -> Result<Wanted, Response<AnswerBod
     }
 }
 
-fn described(identity: &Identity, entry: &CachedEntry) -> Value {
-    let state = if entry.fresh_for.is_zero() { "stale" } else { "fresh" };
-    let mut value = json!({
-        "path": entry.path,
-        "identity": if identity.is_own() { "own" } else { "token" },
-        "state": state,
-        "age_seconds": entry.age.as_secs(),
-        "fresh_for_seconds": entry.fresh_for.as_secs(),
-        "usable_for_seconds": entry.usable_for.as_secs(),
-    });
-    if let Some(namespace) = &identity.namespace {
-        value["namespace"] = json!(namespace);
-    }
-    if let Some(version) = entry.version {
-        value["version"] = json!(version);
-    }
-    if let Some(lease) = &entry.lease {
-        value["lease"] = json!({ "id": lease.id, "renewable": lease.renewable });
-    }
-    value
-}
-
 fn shown(status: StatusCode, body: &Value) -> Response<AnswerBody> {
     answer::json(status, Bytes::from(format!("{body}\n")))
 }
@@ -292,5 +255,28 @@ impl Service<Request<Incoming>> for Admin {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let admin = self.clone();
         Box::pin(async move { Ok(admin.answer(request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_served_is_documented_and_the_other_way_round() {
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut documented = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            // What is said of the clients' listener names its own server.
+            if operations.get("servers").is_none() {
+                let methods = operations.as_object().unwrap().keys().filter(|key| *key != "parameters");
+                documented.extend(methods.map(|method| (method.to_uppercase(), path.clone())));
+            }
+        }
+        let served = ENDPOINTS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+        let mut served: Vec<_> = served.collect();
+        served.sort();
+        documented.sort();
+        assert_eq!(documented, served);
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod listen_on;
 mod options;
 mod reference;
 mod vault_names;
+pub(crate) mod way;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use self::file::FileValues;
 pub(crate) use self::listen_on::{ListenOn, UnixSocket};
 use self::options::Value;
 pub(crate) use self::reference::reference;
-use self::vault_names::VaultNames;
+use self::way::Way;
 use super::connection::ConnectionLimits;
 use super::forward::ForwardLimits;
 use super::identity::TokenSettings;
@@ -79,16 +80,21 @@ impl Settings {
     /// Reads them all. Makes no request and binds nothing.
     pub(crate) fn load(sources: &Sources<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let file = match sources.file {
-            Some(path) => FileValues::read(path, &mut problems),
-            None => FileValues::default(),
-        };
+        let file = FileValues::of(sources.file, &mut problems);
         let agent = AgentConfig::load(sources, &file, &mut problems);
         let vault = vault_config(sources, &file, agent.lend_own, &mut problems);
         match vault {
             Some(vault) if problems.is_empty() => Ok(Self { agent, vault }),
             _ => Err(problems),
         }
+    }
+
+    /// How many threads to run on; what is wrong with the settings is told by [`load`](Self::load). The way to Vault
+    /// is left alone: a secret may come from where it can be read once only.
+    pub(crate) fn threads(sources: &Sources<'_>) -> usize {
+        let told_later = &mut Vec::new();
+        let file = FileValues::of(sources.file, told_later);
+        AgentConfig::load(sources, &file, told_later).threads
     }
 }
 
@@ -132,10 +138,10 @@ impl AgentConfig {
                 _ => None,
             };
             let (place, value) = from_command_line
-                .or_else(|| options::from_variable(option, sources.variable, problems))
+                .or_else(|| option.in_environment(sources.variable, problems))
                 .or_else(|| file.get(option.key))
                 .unwrap_or_else(|| (option.key.to_owned(), option.default()));
-            if let Err(what) = options::apply(&mut config, option, value) {
+            if let Err(what) = option.apply(&mut config, value) {
                 problems.push(Problem::new(place, what));
             }
         }
@@ -162,44 +168,21 @@ fn vault_config(
     lend_own: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<VaultConfig> {
-    let names = VaultNames::new();
-    for (key, place) in file.vault_keys() {
-        if let Err(what) = names.check(key) {
-            problems.push(Problem::new(place, what));
-        }
-    }
-    let set_in_environment = |name: &str| (sources.variable)(name).filter(|value| !value.is_empty());
-    // `VAULT_TOKEN` in the environment stands before `token_file` in the file, and the other way round.
-    let other_form = |name: &str| match name.strip_suffix("_FILE") {
-        Some(plain) => plain.to_owned(),
-        None => format!("{name}_FILE"),
-    };
-    let get = |name: &str| -> Option<OsString> {
-        let value = set_in_environment(name);
-        if value.is_some() || set_in_environment(&other_form(name)).is_some() {
-            return value;
-        }
-        file.vault(&names.key(name)?).map(Into::into)
-    };
+    let way = Way::new(file, sources.variable, problems);
     let nothing_to_log_in_with = ["VAULT_AUTH_METHOD", "VAULT_TOKEN", "VAULT_ROLE_ID"]
         .iter()
-        .all(|name| get(name).is_none() && get(&format!("{name}_FILE")).is_none());
+        .all(|name| way.get(name).is_none() && way.get(&format!("{name}_FILE")).is_none());
     let loaded = VaultConfig::from_variables(|name| match name {
         // Nobody uses the agent's own login: then it needs none. This is no token, and is never sent.
         "VAULT_TOKEN" if !lend_own && nothing_to_log_in_with => Some("none".into()),
         // A path means what Vault's API says it means; it is not completed.
         "VAULT_MOUNT_POINT" | "VAULT_DATABASE_MOUNT" => None,
-        name => get(name),
+        name => way.get(name),
     });
     let mut config = match loaded {
         Ok(config) => config,
         Err(error) => {
-            for problem in error.problems() {
-                let in_file = file.vault_place(&names, &problem.variable);
-                let from_file = set_in_environment(&problem.variable).is_none();
-                let place = in_file.filter(|_| from_file).unwrap_or_else(|| problem.variable.clone());
-                problems.push(Problem::new(place, problem.what.clone()));
-            }
+            problems.extend(way.placed(&error));
             return None;
         }
     };

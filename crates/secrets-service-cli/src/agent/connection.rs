@@ -36,6 +36,33 @@ pub(crate) struct ConnectionLimits {
     pub(crate) stall_time: Duration,
 }
 
+/// What answers the requests of connections; each gets a clone.
+pub(crate) trait Handler:
+    Service<
+        Request<Incoming>,
+        Response = Response<AnswerBody>,
+        Error = Infallible,
+        Future: Future<Output = Result<Response<AnswerBody>, Infallible>> + Unpin + Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<H> Handler for H where
+    H: Service<
+            Request<Incoming>,
+            Response = Response<AnswerBody>,
+            Error = Infallible,
+            Future: Future<Output = Result<Response<AnswerBody>, Infallible>> + Unpin + Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Serves requests until the client goes, overstays, or `draining` becomes true and the last answer is out.
 pub(crate) async fn serve<S, H>(
     stream: S,

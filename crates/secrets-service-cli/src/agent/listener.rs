@@ -10,9 +10,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::config::ListenOn;
-use super::connection::{self, ConnectionLimits};
+use super::connection::{self, ConnectionLimits, Handler};
 use super::guard::Reach;
-use super::proxy::{Proxy, Shared};
 use super::socket::{self, SocketFile};
 use super::systemd;
 use super::tls::Tls;
@@ -74,9 +73,7 @@ impl Listener {
         match wanted {
             ListenOn::Tcp { address, tls } => {
                 let tls = tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-                let socket = TcpListener::bind(address).await;
-                let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
-                Ok(vec![Self::Tcp { socket, tls }])
+                Ok(vec![Self::tcp(*address, tls).await?])
             }
             ListenOn::Unix(wanted) => {
                 let (socket, file) = socket::bind(wanted)?;
@@ -85,6 +82,12 @@ impl Listener {
             }
             ListenOn::Systemd => handed_over(),
         }
+    }
+
+    pub(crate) async fn tcp(address: SocketAddr, tls: Option<Arc<Tls>>) -> Result<Self, String> {
+        let socket = TcpListener::bind(address).await;
+        let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
+        Ok(Self::Tcp { socket, tls })
     }
 
     /// Where it listens, for people and for those who asked for port 0.
@@ -109,35 +112,36 @@ impl Listener {
         }
     }
 
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::Tcp { .. } => Reach::Tcp,
+            Self::Unix { .. } => Reach::Unix,
+        }
+    }
+
     /// Accepts until draining begins.
-    pub(crate) async fn serve(self, shared: Arc<Shared>, room: Room) {
+    pub(crate) async fn serve(self, handler: impl Handler, room: Room) {
         let mut draining = room.draining.clone();
         tokio::select! {
             biased;
             () = connection::begins(&mut draining) => {}
-            () = self.accept_all(&shared, &room) => {}
+            () = self.accept_all(&handler, &room) => {}
         }
     }
 
-    async fn accept_all(&self, shared: &Arc<Shared>, room: &Room) {
+    async fn accept_all(&self, handler: &impl Handler, room: &Room) {
         loop {
             // Taken before accepting: whoever finds no place waits outside, where it costs nothing.
             let Some(place) = room.place().await else { return };
             match self {
                 Self::Tcp { socket, tls } => match socket.accept().await {
-                    Ok((stream, _)) => serve_tcp(
-                        stream,
-                        tls.clone(),
-                        Proxy::new(Arc::clone(shared), Reach::Tcp),
-                        room,
-                        place,
-                    ),
+                    Ok((stream, _)) => serve_tcp(stream, tls.clone(), handler.clone(), room, place),
                     Err(error) => trouble(&error).await,
                 },
                 Self::Unix { socket, allow_uids, .. } => match socket.accept().await {
                     Ok((stream, _)) => {
                         if admitted(&stream, allow_uids) {
-                            serve_unix(stream, Proxy::new(Arc::clone(shared), Reach::Unix), room, place);
+                            serve_unix(stream, handler.clone(), room, place);
                         }
                     }
                     Err(error) => trouble(&error).await,
@@ -147,28 +151,28 @@ impl Listener {
     }
 }
 
-fn serve_tcp(stream: TcpStream, tls: Option<Arc<Tls>>, proxy: Proxy, room: &Room, place: Place) {
+fn serve_tcp(stream: TcpStream, tls: Option<Arc<Tls>>, handler: impl Handler, room: &Room, place: Place) {
     let room = room.clone();
     tokio::spawn(async move {
         let _open = place.open();
         // Answers are small: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
-            return connection::serve(stream, proxy, room.limits, room.draining).await;
+            return connection::serve(stream, handler, room.limits, room.draining).await;
         };
         match tokio::time::timeout(room.limits.head_time, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, proxy, room.limits, room.draining).await,
+            Ok(Ok(stream)) => connection::serve(stream, handler, room.limits, room.draining).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }
     });
 }
 
-fn serve_unix(stream: UnixStream, proxy: Proxy, room: &Room, place: Place) {
+fn serve_unix(stream: UnixStream, handler: impl Handler, room: &Room, place: Place) {
     let room = room.clone();
     tokio::spawn(async move {
         let _open = place.open();
-        connection::serve(stream, proxy, room.limits, room.draining).await;
+        connection::serve(stream, handler, room.limits, room.draining).await;
     });
 }
 
@@ -217,7 +221,7 @@ fn handed_over() -> Result<Vec<Listener>, String> {
     Ok(listeners)
 }
 
-pub(crate) fn is_loopback(address: SocketAddr) -> bool {
+fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 

@@ -21,7 +21,7 @@ const MOST_LEASES: usize = 1_000;
 
 #[derive(Default)]
 pub(crate) struct Metrics {
-    answers: [AtomicU64; 4],
+    answers: [AtomicU64; Cached::ALL.len()],
     /// By hundreds of the status: 2xx to 5xx.
     classes: [AtomicU64; 4],
     refused: [AtomicU64; REASONS.len()],
@@ -32,10 +32,13 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn answered(&self, answer: &Response<AnswerBody>) {
-        let cached = answer.body().cached() as usize;
-        self.answers[cached.min(3)].fetch_add(1, Ordering::Relaxed);
+        self.answers[answer.body().cached() as usize].fetch_add(1, Ordering::Relaxed);
         let class = usize::from(answer.status().as_u16() / 100).clamp(2, 5) - 2;
         self.classes[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answers_that_were(&self, cached: Cached) -> u64 {
+        self.answers[cached as usize].load(Ordering::Relaxed)
     }
 
     pub(crate) fn refused(&self, reason: &str) {

@@ -3,8 +3,8 @@
 //! A face over [`ResilientVaultClient`], which decides what is cached, for how long, and what an outage changes.
 //! Top down: `listener.rs` accepts, `connection.rs` serves, `proxy.rs` decides about each request: `guard.rs` whether
 //! it is looked at, `identity.rs` who asks, `cacheable.rs` whether it is a read for the cache, `forward.rs` how it is
-//! passed through if not, `purge.rs` what it changes. Beside it `admin.rs` and `metrics.rs` tell how it goes, and
-//! `config.rs` knows every setting.
+//! passed through if not, `purge.rs` what it changes. Beside it `admin.rs`, `status.rs`, `metrics.rs` and the page in
+//! `ui/` tell how it goes, and `config.rs` knows every setting.
 
 mod admin;
 mod answer;
@@ -13,15 +13,23 @@ pub(crate) mod config;
 mod connection;
 mod facts;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guard;
+mod health;
 mod identity;
 mod listener;
 mod metrics;
 mod proxy;
 mod purge;
 mod socket;
-mod systemd;
+mod stale;
+mod status;
+pub(crate) mod systemd;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +37,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrets_service::{OnClose, ResilientVaultClient};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -39,7 +46,8 @@ use self::guard::{AllowList, Hosts};
 use self::identity::Identities;
 use self::listener::{Listener, Room};
 use self::metrics::Metrics;
-use self::proxy::{Rules, Shared};
+use self::proxy::{Proxy, Rules, Shared};
+use self::stale::StaleServed;
 use self::tls::Tls;
 
 /// Probes and a Prometheus or two.
@@ -62,6 +70,8 @@ pub(crate) struct Agent {
     drain: watch::Sender<bool>,
     tasks: JoinSet<()>,
     config: AgentConfig,
+    #[cfg(feature = "otel")]
+    tracer: telemetry::Tracer,
 }
 
 impl Agent {
@@ -78,6 +88,7 @@ impl Agent {
             limits: config.forward,
             turns: Arc::new(Semaphore::new(config.requests)),
             metrics: Metrics::default(),
+            stale: StaleServed::default(),
         });
         let places = raise_open_files(config.connections);
         let mut agent = Self {
@@ -90,6 +101,8 @@ impl Agent {
             drain: watch::Sender::new(false),
             tasks: JoinSet::new(),
             config,
+            #[cfg(feature = "otel")]
+            tracer: telemetry::Tracer::default(),
         };
         agent.listen().await?;
         Ok(agent)
@@ -129,6 +142,8 @@ impl Agent {
         if tokio::time::timeout(self.config.drain_time, all_gone).await.is_err() {
             tracing::warn!("requests were still under way at the end of drain_seconds");
         }
+        #[cfg(feature = "otel")]
+        self.tracer.flush().await;
         self.tasks.shutdown().await;
         let on_close = if self.config.revoke_on_stop { OnClose::Revoke } else { OnClose::Keep };
         if let Err(error) = self.shared.identities.own().client.close(on_close).await {
@@ -137,21 +152,28 @@ impl Agent {
     }
 
     async fn listen(&mut self) -> Result<(), String> {
+        #[cfg(feature = "otel")]
+        {
+            self.tracer = telemetry::Tracer::start(&mut self.tasks)?;
+        }
         let room = self.room(Arc::clone(&self.places));
         for wanted in &self.config.listen {
             for listener in Listener::open(wanted).await? {
                 self.addresses.push(listener.address());
                 self.tls.extend(listener.tls().cloned());
-                self.tasks.spawn(listener.serve(Arc::clone(&self.shared), room.clone()));
+                let proxy = Proxy::new(Arc::clone(&self.shared), listener.reach());
+                #[cfg(feature = "otel")]
+                let proxy = telemetry::Traced::new(proxy, self.tracer.clone());
+                self.tasks.spawn(listener.serve(proxy, room.clone()));
             }
         }
         if let Some(address) = self.config.admin {
-            let socket = TcpListener::bind(address).await;
-            let socket = socket.map_err(|error| format!("cannot listen at {address} (admin): {error}"))?;
-            self.admin_address = socket.local_addr().ok().map(|address| format!("http://{address}"));
+            let listener = Listener::tcp(address, None).await.map_err(|error| format!("admin: {error}"))?;
+            self.admin_address = Some(listener.address());
             let admin = Admin::new(Arc::clone(&self.shared), Arc::clone(&room.connections));
+            // Of its own, so that clients cannot shut out probes.
             let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-            self.tasks.spawn(admin.serve(socket, self.room(places)));
+            self.tasks.spawn(listener.serve(admin, self.room(places)));
         }
         let identities = Arc::clone(&self.shared.identities);
         self.tasks.spawn(async move {
@@ -176,11 +198,6 @@ impl Agent {
         let (limits, draining) = (self.config.connection, self.drain.subscribe());
         Room { places, limits, draining, connections: Arc::default() }
     }
-}
-
-/// For systemd: see `sd_notify(3)`.
-pub(crate) fn tell_systemd(state: &str) {
-    systemd::notify(state);
 }
 
 /// Logs in before the first request wants it, and again after a refusal: an agent that is not ready gets no requests

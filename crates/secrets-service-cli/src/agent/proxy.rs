@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
-use secrets_service::{Error, ErrorKind, Origin, ReadOptions};
+use secrets_service::{Error, ErrorKind, Origin, ReadOptions, gds_vault};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -26,6 +26,7 @@ use super::guard::{self, AllowList, Hosts, Reach, Refusal};
 use super::identity::{Identities, Identity, Trust};
 use super::metrics::Metrics;
 use super::purge::{Change, Outcome};
+use super::stale::StaleServed;
 
 /// A short answer, as those are that have to be looked into.
 const SHORT_ANSWER: usize = 64 * 1024;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     /// Requests that may be under way to Vault at once.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
+    pub(crate) stale: StaleServed,
 }
 
 /// Answers the requests of one listener. Cheap to clone.
@@ -163,12 +165,13 @@ impl Proxy {
         if who.trust().await == Trust::PassThrough {
             return self.pass(request, Via::of(who)).await;
         }
-        let keep = match who.client.find_mount(path).await {
-            Ok(resolved) => Read { path: path.into(), version }.keep(&resolved),
+        let resolved = match who.client.find_mount(path).await {
+            Ok(resolved) => resolved,
             // No such mount, or none that this token may know of: Vault itself should say so.
-            Err(error) if is_an_answer(&error) => Keep::No,
+            Err(error) if is_an_answer(&error) => return self.pass(request, Via::of(who)).await,
             Err(error) => return answer::failure(&error, who.is_own()),
         };
+        let keep = Read { path: path.into(), version }.keep(&resolved);
         if keep == Keep::No {
             return self.pass(request, Via::of(who)).await;
         }
@@ -182,6 +185,9 @@ impl Proxy {
             Ok(read) => {
                 if keep == Keep::IfLeased && read.lease().is_none() {
                     who.client.invalidate(path);
+                }
+                if let Some(reason) = read.stale_reason() {
+                    self.shared.stale.note(&who, &resolved, version, read.age(), reason);
                 }
                 answer::secret(&read)
             }
@@ -222,7 +228,9 @@ impl Proxy {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                if let (Some(change), Some(false)) = (change, error.vault_error().map(was_sent)) {
+                if let (Some(change), Some(false)) =
+                    (change, error.vault_error().map(gds_vault::Error::was_sent))
+                {
                     change.done(Outcome::Refused, None);
                 }
                 if too_large.load(Ordering::Relaxed) {
@@ -301,10 +309,6 @@ fn needs_no_token(path: &str) -> bool {
 /// Vault has answered, with a no.
 fn is_an_answer(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::InvalidRequest)
-}
-
-fn was_sent(error: &secrets_service::gds_vault::Error) -> bool {
-    error.was_sent()
 }
 
 impl Service<Request<Incoming>> for Proxy {

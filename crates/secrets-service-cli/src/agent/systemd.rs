@@ -6,6 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use nix::time::ClockId;
 
 /// The sockets that were handed over.
 #[derive(Debug, Default)]
@@ -42,6 +43,17 @@ pub(crate) fn watchdog_interval() -> Option<Duration> {
     };
     (meant_for_us && micros > 0).then(|| Duration::from_micros(micros / 2))
 }
+
+/// Before the settings are read again, for `Type=notify-reload`: systemd waits until [`READY`] follows. With the time
+/// of its own clock it can tell this answer from that to an earlier signal.
+pub(crate) fn notify_reloading() {
+    let now = ClockId::CLOCK_MONOTONIC.now().map(Duration::from);
+    let micros = now.map_or(0, |now| now.as_micros());
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
+/// What is to be told when requests are answered, at the start and after a reload.
+pub(crate) const READY: &str = "READY=1";
 
 /// Tells systemd, if it wants to know. That it does not listen is no reason to fail.
 pub(crate) fn notify(state: &str) {

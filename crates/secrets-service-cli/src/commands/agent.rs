@@ -1,12 +1,14 @@
 //! `secrets-service agent`
 
+pub(crate) mod import;
+
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use nix::sys::signal::Signal;
 
 use crate::agent::config::{Settings, Sources, reference};
-use crate::agent::{Agent, tell_systemd};
+use crate::agent::{Agent, systemd};
 use crate::failure::{Exit, Failure};
 use crate::notice;
 use crate::output;
@@ -28,9 +30,13 @@ Examples:
   secrets-service agent --listen 127.0.0.1:8100 --listen unix:/run/secrets/agent.sock
   secrets-service agent --config /etc/secrets-service/agent.toml
   secrets-service agent --print-config >agent.toml
+  secrets-service agent import vault-agent.hcl >agent.toml
   secrets-service check --config agent.toml")]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct AgentArgs {
-    /// The settings, a TOML file.
+    #[command(subcommand)]
+    instead: Option<Instead>,
+    /// The settings, a TOML file; or a configuration of Vault's agents that ends in .hcl, taken as `import` would.
     #[arg(long, value_name = "FILE", env = "SECRETS_AGENT_CONFIG")]
     config: Option<PathBuf>,
     /// Where to listen, instead of what the settings say: 127.0.0.1:8100, unix:/path, systemd. Can be repeated.
@@ -44,20 +50,29 @@ pub(crate) struct AgentArgs {
     print_config: bool,
 }
 
+/// What is done instead of running the agent.
+#[derive(Subcommand)]
+enum Instead {
+    Import(import::ImportArgs),
+}
+
 impl AgentArgs {
     /// How many threads to run it on. What is wrong with the settings is told later.
     pub(crate) fn threads(&self) -> usize {
-        self.load().map_or(1, |settings| settings.agent.threads)
+        Settings::threads(&self.sources())
     }
 
-    fn load(&self) -> Result<Settings, Failure> {
-        let sources = Sources {
+    fn sources(&self) -> Sources<'_> {
+        Sources {
             file: self.config.as_deref(),
             variable: &|name| std::env::var_os(name),
             listen: &self.listen,
             admin: self.admin.as_deref(),
-        };
-        Settings::load(&sources).map_err(|problems| {
+        }
+    }
+
+    fn load(&self) -> Result<Settings, Failure> {
+        Settings::load(&self.sources()).map_err(|problems| {
             let lines: Vec<_> =
                 problems.iter().map(|problem| format!("\n  {}: {}", problem.place, problem.what)).collect();
             Failure::usage(format!("configuration: {} problems{}", problems.len(), lines.concat()))
@@ -66,11 +81,15 @@ impl AgentArgs {
 }
 
 pub(crate) async fn run(args: &AgentArgs) -> Result<Exit, Failure> {
+    if let Some(Instead::Import(args)) = &args.instead {
+        return import::run(args);
+    }
     if args.print_config {
         output::write(&reference())?;
         return Ok(Exit::Ok);
     }
     let settings = args.load()?;
+    import::warn_agent(args.config.as_deref());
     let mut signals = Signals::ending()?;
     let mut agent = Agent::start(settings).await.map_err(Failure::other)?;
     for address in agent.addresses() {
@@ -79,17 +98,21 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<Exit, Failure> {
     if let Some(address) = agent.admin_address() {
         notice::say(format_args!("admin at {address}"));
     }
-    tell_systemd("READY=1");
+    systemd::notify(systemd::READY);
     loop {
         match signals.next().await {
-            Signal::SIGHUP => reload(args, &mut agent),
+            Signal::SIGHUP => {
+                systemd::notify_reloading();
+                reload(args, &mut agent);
+                systemd::notify(systemd::READY);
+            }
             signal => {
                 notice::say(format_args!("{signal}: ending when the requests under way are done"));
                 break;
             }
         }
     }
-    tell_systemd("STOPPING=1");
+    systemd::notify("STOPPING=1");
     agent.stop().await;
     Ok(Exit::Ok)
 }

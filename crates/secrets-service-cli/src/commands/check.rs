@@ -53,6 +53,9 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let mut report = Report::default();
     if let Some(file) = &args.config {
+        for (place, what) in crate::import::left_to_do(file) {
+            Report::note(&place, what)?;
+        }
         if templates::check(&mut report, file)? {
             agent::check(&mut report, file)?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
-use secrets_service::{OnClose, SecretsService, ServiceConfig};
+use secrets_service::{OnClose, ServiceConfig};
 
 use super::templates::TemplateArgs;
 use crate::failure::{Exit, Failure};
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &RenderArgs) -> Result<Exit, Failure> {
     if templates.is_empty() {
         return Err(Failure::usage("which template? Give one with --template, or a file with --config"));
     }
-    let service = SecretsService::from_environment()?;
+    let service = args.templates.service()?;
     let mut signals = Signals::ending()?;
     let sources = Arc::new(Sources::new(&service, !args.once));
     let mut following = Following {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use secrets_service::ServiceConfig;
 use secrets_service::config::SECRET_VARIABLES;
-use secrets_service::{SecretsService, ServiceConfig};
 use tokio::sync::mpsc;
 
 use self::child::Program;
@@ -103,7 +103,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let config = ServiceConfig::from_environment().unwrap_or_default();
     let wanted = wanted(args, &sections, &config.db_role)?;
     let templates = args.templates.load(&mut sections, &config)?;
-    let service = SecretsService::from_environment()?;
+    let service = args.templates.service()?;
     let on_change = args.on_change.or(sections.on_change);
     let policy = Policy {
         environment: on_change.unwrap_or(OnChange::Restart),

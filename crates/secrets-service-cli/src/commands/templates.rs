@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use secrets_service::ServiceConfig;
 use secrets_service::config::SECRET_VARIABLES;
+use secrets_service::{SecretsService, ServiceConfig};
 
+use crate::commands::agent::import;
 use crate::failure::Failure;
+use crate::service;
 use crate::template::config::RunSections;
 use crate::template::follow::Settling;
 use crate::template::set::TemplateSet;
@@ -29,7 +31,8 @@ pub(crate) struct TemplateArgs {
     /// SRC is a Jinja template, or one of consul-template if it ends in .ctmpl, .tmpl or .tpl.
     #[arg(short, long = "template", value_name = "SRC:DEST[:MODE]", help_heading = TEMPLATES)]
     templates: Vec<TemplateSpec>,
-    /// A TOML file with a [run] table and [[template]] tables.
+    /// A TOML file with a [run] table and [[template]] tables. Its [vault] table is the way to Vault where no variable
+    /// says otherwise. One that ends in .hcl is a configuration of Vault Agent, taken as `agent import` would.
     #[arg(long, value_name = "FILE", help_heading = TEMPLATES)]
     config: Option<PathBuf>,
     /// Act on changes when nothing has changed for this long (or for ten seconds in all) [default: 1s].
@@ -38,8 +41,14 @@ pub(crate) struct TemplateArgs {
 }
 
 impl TemplateArgs {
+    /// The service that everything is read with.
+    pub(crate) fn service(&self) -> Result<SecretsService, Failure> {
+        service::open(self.config.as_deref())
+    }
+
     /// What the file says; nothing without a file.
     pub(crate) fn sections(&self) -> Result<RunSections, Failure> {
+        import::warn(self.config.as_deref());
         self.config.as_deref().map_or_else(|| Ok(RunSections::default()), read)
     }
 

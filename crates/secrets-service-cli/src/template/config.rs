@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::Template;
 use super::spec::{OnChange, TemplateSpec, given_twice, parse_group, parse_mode, parse_owner};
 use crate::agent::config::Problem;
+use crate::import;
 
 /// What is read here; the rest of a file is for others.
 pub(crate) const OUR_TABLES: [&str; 2] = ["run", "template"];
@@ -47,7 +48,8 @@ const RUN_KEYS: &[&str] = &[
     "settle_seconds",
 ];
 
-const TEMPLATE_KEYS: &[&str] = &["destination", "group", "mode", "on_change", "owner", "source", "syntax"];
+const TEMPLATE_KEYS: &[&str] =
+    &["contents", "destination", "group", "mode", "on_change", "owner", "source", "syntax"];
 
 /// An hour: no time here is longer.
 const LONGEST: u64 = 3_600;
@@ -55,13 +57,12 @@ const LONGEST: u64 = 3_600;
 impl RunSections {
     /// Reads the file. All problems are told at once.
     pub(crate) fn read(path: &Path) -> Result<Self, Vec<Problem>> {
-        let name = path.display().to_string();
+        let name = import::name_of(path);
         let alone = |what: String| vec![problem(name.clone(), what)];
         if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > LARGEST) {
             return Err(alone("is larger than 1 MiB".to_owned()));
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|error| alone(format!("cannot be read: {error}")))?;
+        let text = import::text_of(path).map_err(|error| alone(format!("cannot be read: {error}")))?;
         Self::parse(&name, &text)
     }
 
@@ -133,12 +134,12 @@ pub(crate) struct Checked {
 
 /// Everything that is wrong with the file and with the templates that it names.
 pub(crate) fn check(path: &Path) -> Checked {
-    let name = path.display().to_string();
+    let name = import::name_of(path);
     let (sections, mut problems) = match RunSections::read(path) {
         Ok(sections) => (sections, Vec::new()),
         Err(problems) => (RunSections::default(), problems),
     };
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = import::text_of(path).unwrap_or_default();
     let says_more = text
         .parse::<toml::Table>()
         .is_ok_and(|table| table.is_empty() || table.keys().any(|key| !OUR_TABLES.contains(&key.as_str())));
@@ -151,7 +152,7 @@ pub(crate) fn check(path: &Path) -> Checked {
         if let Err(what) = spec.check_destination() {
             problems.push(problem(name.clone(), what));
         }
-        let source = spec.source.display().to_string();
+        let source = spec.name();
         match Template::load(spec) {
             Ok(_) => templates += 1,
             Err(trouble) => {
@@ -249,11 +250,12 @@ impl Reader<'_> {
             return None;
         };
         let before = self.problems.len();
-        let (mut source, mut destination) = (None, None);
+        let (mut source, mut contents, mut destination) = (None, None, None);
         let (mut mode, mut owner, mut group, mut syntax, mut on_change) = (None, None, None, None, None);
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "source" => source = self.text(value),
+                "contents" => contents = self.text(value),
                 "destination" => destination = self.text(value),
                 "mode" => mode = self.parsed(value, parse_mode),
                 "owner" => owner = self.parsed(value, parse_owner),
@@ -266,11 +268,12 @@ impl Reader<'_> {
         if self.problems.len() > before {
             return None;
         }
-        let (Some(source), Some(destination)) = (source, destination) else {
-            self.complain(start, "a template needs a source and a destination");
-            return None;
+        let spec = match (source, contents, destination) {
+            (Some(source), None, Some(destination)) => TemplateSpec::new(source, destination),
+            (None, Some(contents), Some(destination)) => TemplateSpec::inline(contents, destination),
+            _ => Err("a template needs a source (or contents) and a destination".to_owned()),
         };
-        let spec = TemplateSpec::new(source, destination).map_err(|what| self.complain(start, what)).ok()?;
+        let spec = spec.map_err(|what| self.complain(start, what)).ok()?;
         Some(TemplateSpec {
             mode: mode.unwrap_or(spec.mode),
             syntax: syntax.unwrap_or(spec.syntax),

@@ -89,3 +89,19 @@ fn templates_are_checked_without_a_request() {
     assert_eq!(places, expected, "{problems:?}");
     assert!(!std::path::Path::new(&path("good.j2.out")).exists());
 }
+
+#[test]
+fn a_template_may_stand_in_the_file_itself() {
+    let parse = |text: &str| RunSections::parse("f.toml", text);
+    let text = "[[template]]\ncontents = '''\na\n{{ b }}'''\ndestination = \"/run/b\"\nsyntax = \"consul\"\n";
+    let sections = parse(text).unwrap();
+    let template = &sections.templates[0];
+    assert_eq!(template.read().as_deref(), Ok("a\n{{ b }}"));
+    assert_eq!((template.name().as_str(), template.syntax), ("the contents for /run/b", Syntax::Consul));
+    for wrong in
+        ["source = \"a\"\ncontents = \"b\"\ndestination = \"c\"", "contents = \"b\"", "destination = \"c\""]
+    {
+        let problems = parse(&format!("[[template]]\n{wrong}\n")).unwrap_err();
+        assert!(problems[0].what.contains("needs a source (or contents) and a destination"), "{problems:?}");
+    }
+}

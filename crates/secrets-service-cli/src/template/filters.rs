@@ -15,7 +15,7 @@ pub(super) fn json_pretty(value: &Value) -> String {
 }
 
 /// A value for a TOML file: a basic string, a number or a boolean. `None` for what has other forms in TOML.
-pub(super) fn toml(value: &Value) -> Option<String> {
+pub(crate) fn toml(value: &Value) -> Option<String> {
     match value {
         // JSON's escapes are TOML's; it only wants DEL escaped as well.
         Value::String(_) => Some(value.to_string().replace('\u{7f}', "\\u007f")),

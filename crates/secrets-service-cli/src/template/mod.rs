@@ -11,6 +11,8 @@ mod consul;
 mod context;
 mod filters;
 pub(crate) mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jinja;
 mod json;
 mod reading;
@@ -25,6 +27,8 @@ use zeroize::Zeroizing;
 
 use self::consul::ConsulTemplate;
 use self::context::Context;
+/// A text, number, switch or list as a TOML file has it.
+pub(crate) use self::filters::toml as toml_value;
 use self::jinja::JinjaTemplate;
 pub(crate) use self::reading::{Reading, Readings, Source};
 pub(crate) use self::spec::{Syntax, TemplateSpec};
@@ -33,6 +37,11 @@ use crate::failure::{Exit, Failure};
 /// The largest file that a template may make, in bytes. Far more than any configuration, and far less than what would
 /// hurt: what is larger is a loop that has gone wrong.
 const LARGEST: usize = 16 << 20;
+
+/// Whether a template can be parsed, and if not, why.
+pub(crate) fn check_text(text: &str, syntax: Syntax) -> Result<(), Trouble> {
+    Engine::parse(text.to_owned(), syntax).map(drop)
+}
 
 /// What was rendered, wiped when dropped.
 type Content = Zeroizing<Vec<u8>>;
@@ -103,7 +112,7 @@ impl Template {
 
     /// What it is called in messages.
     pub(crate) fn name(&self) -> String {
-        self.spec.source.display().to_string()
+        self.spec.name()
     }
 
     /// Takes as long as it takes: not for a thread that others wait for.

@@ -61,7 +61,7 @@ impl TemplateSet {
             if let Err(what) = spec.check_destination() {
                 Failure::join(&mut failures, Failure::usage(what));
             }
-            let name = spec.source.display().to_string();
+            let name = spec.name();
             match Template::load(spec) {
                 Ok(template) => templates.push(State {
                     template: Arc::new(template),

@@ -18,7 +18,7 @@ pub(crate) const DEFAULT_MODE: u32 = 0o600;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemplateSpec {
-    pub(crate) source: PathBuf,
+    pub(crate) text: TemplateText,
     pub(crate) destination: PathBuf,
     pub(crate) mode: u32,
     /// `None`: whoever this process runs as.
@@ -27,6 +27,14 @@ pub(crate) struct TemplateSpec {
     pub(crate) syntax: Syntax,
     /// `None`: as is said for the whole command.
     pub(crate) on_change: Option<OnChange>,
+}
+
+/// Where the text of a template is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TemplateText {
+    File(PathBuf),
+    /// In the configuration itself.
+    Inline(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,29 +111,50 @@ impl FromStr for TemplateSpec {
 
 impl TemplateSpec {
     pub(crate) fn new(source: impl AsRef<Path>, destination: impl AsRef<Path>) -> Result<Self, String> {
-        let (source, destination) = (source.as_ref(), destination.as_ref());
+        let source = source.as_ref();
         if source.as_os_str().is_empty() {
             return Err("the template's name is empty".to_owned());
         }
+        Self::of(TemplateText::File(source.to_owned()), Syntax::of(source), destination.as_ref())
+    }
+
+    /// With the template's own text.
+    pub(crate) fn inline(text: impl Into<String>, destination: impl AsRef<Path>) -> Result<Self, String> {
+        Self::of(TemplateText::Inline(text.into()), Syntax::Jinja, destination.as_ref())
+    }
+
+    fn of(text: TemplateText, syntax: Syntax, destination: &Path) -> Result<Self, String> {
         let is_folder = destination.as_os_str().as_encoded_bytes().ends_with(b"/");
         if is_folder || destination.file_name().is_none() {
             return Err(format!("{:?} is not the name of a file", destination.display().to_string()));
         }
         Ok(Self {
-            source: source.to_owned(),
+            text,
             destination: destination.to_owned(),
             mode: DEFAULT_MODE,
             owner: None,
             group: None,
-            syntax: Syntax::of(source),
+            syntax,
             on_change: None,
         })
+    }
+
+    /// What the template is called in messages.
+    pub(crate) fn name(&self) -> String {
+        match &self.text {
+            TemplateText::File(source) => source.display().to_string(),
+            TemplateText::Inline(_) => format!("the contents for {}", self.destination.display()),
+        }
     }
 
     /// The template's text.
     pub(super) fn read(&self) -> Result<String, Trouble> {
         let unreadable = |error: std::io::Error| Trouble::wrong(None, format!("cannot be read: {error}"));
-        let file = File::open(&self.source).map_err(unreadable)?;
+        let source = match &self.text {
+            TemplateText::File(source) => source,
+            TemplateText::Inline(text) => return Ok(text.clone()),
+        };
+        let file = File::open(source).map_err(unreadable)?;
         let mut text = String::new();
         let size = file.take(LARGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
         if size as u64 > LARGEST {

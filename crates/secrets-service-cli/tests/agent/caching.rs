@@ -14,7 +14,7 @@ use crate::support::{Ask, CONFIG, Vault, eventually, write};
 #[tokio::test]
 async fn row01_last_known_value_and_its_age_until_max_stale_then_503() {
     let vault = Vault::start().await;
-    let agent = vault.agent().env("VAULT_CACHE_TTL_SECONDS", "0").env("VAULT_CACHE_MAX_STALE_SECONDS", "6");
+    let agent = vault.agent().env("VAULT_CACHE_TTL_SECONDS", "0").env("VAULT_CACHE_MAX_STALE_SECONDS", "15");
     let agent = agent.start().await;
     let fresh = agent.get(CONFIG).await;
     fresh.is(200, "MISS");

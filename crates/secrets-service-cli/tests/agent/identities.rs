@@ -112,8 +112,8 @@ async fn a_token_revoked_through_the_agent_is_doubted_at_once() {
 #[tokio::test]
 async fn a_token_that_ends_is_not_served_past_its_end() {
     let vault = Vault::start().await;
-    let token = vault.token("a", READER, &json!({ "ttl": "3s" })).await;
     let agent = vault.agent().start().await;
+    let token = vault.token("a", READER, &json!({ "ttl": "10s" })).await;
     agent.ask(Ask::get(CONFIG).token(&token)).await.is(200, "MISS");
     vault.server.seal();
     eventually("refused", async || agent.ask(Ask::get(CONFIG).token(&token)).await.status >= 400).await;

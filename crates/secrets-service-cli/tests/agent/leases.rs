@@ -9,9 +9,9 @@ use vault_dev::postgres::Cluster;
 
 use crate::support::{Ask, Vault, eventually, write};
 
-const CREDS: &str = "/v1/database/creds/myapp";
+pub(crate) const CREDS: &str = "/v1/database/creds/myapp";
 
-async fn with_database() -> (Vault, Cluster) {
+pub(crate) async fn with_database() -> (Vault, Cluster) {
     let cluster = Cluster::start().await.unwrap();
     let vault = Vault::start().await;
     vault.root.sys().enable_secrets("database", "database", &[]).await.unwrap();

@@ -159,6 +159,11 @@ async fn start_fails_without_usable_certificates() {
     }
 }
 
+/// systemd's clock.
+fn monotonic_micros() -> u128 {
+    std::time::Duration::from(nix::time::ClockId::CLOCK_MONOTONIC.now().unwrap()).as_micros()
+}
+
 #[tokio::test]
 async fn systemd_hands_over_sockets_and_is_told_how_it_goes() {
     let vault = Vault::start().await;
@@ -189,6 +194,12 @@ async fn systemd_hands_over_sockets_and_is_told_how_it_goes() {
         let n = told.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..n]).into_owned()
     };
+    assert_eq!(next(), "READY=1");
+    let before = monotonic_micros();
+    agent.send(Signal::SIGHUP);
+    let reloading = next();
+    let told = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
+    assert!((before..=monotonic_micros()).contains(&told.parse().unwrap()), "{reloading}");
     assert_eq!(next(), "READY=1");
     Ask::get(CONFIG).send_to_socket(&path).await.is(200, "MISS");
     agent.send(Signal::SIGTERM);

@@ -8,14 +8,21 @@
 )]
 
 mod ask;
+mod browser;
 mod caching;
 mod guards;
 mod identities;
+mod imported;
 mod leases;
 mod listeners;
+mod openapi;
 mod operations;
 mod passing;
 mod purging;
 mod real_clients;
 mod restarting;
+mod status;
 mod support;
+#[cfg(feature = "otel")]
+mod tracing;
+mod ui;

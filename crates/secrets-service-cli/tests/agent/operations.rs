@@ -132,6 +132,20 @@ async fn sighup_reads_rules_again_and_keeps_the_old_ones_if_the_new_are_wrong() 
 }
 
 #[tokio::test]
+async fn a_secret_can_come_from_where_it_can_be_read_once() {
+    let vault = Vault::start().await;
+    let setup = Setup::new(vault.server.url());
+    let pipe = setup.home().join("token");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let there = pipe.clone();
+    // Opening it waits for a reader; who opens it again waits for ever.
+    let written = std::thread::spawn(move || std::fs::write(there, "root"));
+    let agent = setup.env("VAULT_TOKEN_FILE", &pipe).start().await;
+    written.join().unwrap().unwrap();
+    agent.get(CONFIG).await.is(200, "MISS");
+}
+
+#[tokio::test]
 async fn on_sigterm_what_is_under_way_ends_and_nothing_new_begins() {
     let vault = Vault::start().await;
     let agent = vault.agent().start().await;

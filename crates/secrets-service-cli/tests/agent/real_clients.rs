@@ -1,45 +1,41 @@
-//! The real `vault` command and a real Vault, where `VAULT_BIN` says there is one.
+//! The real `vault` command and a real Vault, where there is one.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use conformance::RealVault;
 use secrets_service::SecretString;
-use secrets_service::gds_vault::{Address, Client};
+use secrets_service::gds_vault::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::support::{Ask, CONFIG, HANG, Setup, eventually};
 
-struct RealVault {
-    url: String,
+struct World {
+    vault: RealVault,
     program: PathBuf,
     home: TempDir,
-    _server: Child,
+    url: String,
 }
 
-impl RealVault {
-    /// `None`, and a word about it, if there is no Vault on this machine.
+impl World {
+    /// `None`, and a word about it, if there is no Vault on this machine and none is required.
     async fn start() -> Option<Self> {
-        let Some(program) = std::env::var_os("VAULT_BIN").map(PathBuf::from) else {
-            let _ = writeln!(std::io::stderr(), "VAULT_BIN is not set: not tried with a real Vault");
-            return None;
+        let program = match conformance::real_vault() {
+            Ok(program) => program,
+            Err(none) if none.is_failure => panic!("real Vault: {}", none.reason),
+            Err(none) => {
+                let _ = writeln!(std::io::stderr(), "real Vault: {}", none.reason);
+                return None;
+            }
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(&program);
-        command.args(["server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token"]);
-        command
-            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
-            .env("HOME", home.path())
-            .kill_on_drop(true);
-        let server =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let vault = Self { url: format!("http://127.0.0.1:{port}"), program, home, _server: server };
-        let client = vault.client();
-        eventually("Vault", async || client.sys().health().await.is_ok_and(|health| !health.sealed)).await;
-        // The mount at secret/ comes a moment after.
+        let (vault, _) = RealVault::start_dev().await.unwrap();
+        let url = vault.address().to_string();
+        let world = Self { vault, program, home: tempfile::tempdir().unwrap(), url };
+        let client = world.client();
+        // The mount at secret/ comes a moment after the server.
         eventually("secret/", async || {
             client
                 .kv2("secret")
@@ -48,12 +44,13 @@ impl RealVault {
                 .is_ok()
         })
         .await;
-        Some(vault)
+        Some(world)
     }
 
     fn client(&self) -> Client {
-        let address = Address::parse(&self.url).unwrap();
-        Client::builder().address(address).token(SecretString::from("root")).build().unwrap()
+        let client = self.vault.client();
+        client.set_token(Some(SecretString::from("root")));
+        client
     }
 
     async fn command(&self, address: &str, arguments: &[&str]) -> (bool, String) {
@@ -77,7 +74,7 @@ fn without_what_changes(text: &str) -> Value {
 
 #[tokio::test]
 async fn the_vault_command_works_through_the_agent_unchanged() {
-    let Some(vault) = RealVault::start().await else { return };
+    let Some(vault) = World::start().await else { return };
     let agent = Setup::new(&vault.url).env("VAULT_TOKEN", "root").start().await;
     let through = format!("http://{}", agent.address());
     for arguments in [
@@ -119,7 +116,7 @@ async fn the_vault_command_works_through_the_agent_unchanged() {
 
 #[tokio::test]
 async fn bodies_are_equal_to_the_real_vaults() {
-    let Some(vault) = RealVault::start().await else { return };
+    let Some(vault) = World::start().await else { return };
     let client = vault.client();
     client.sys().enable_secrets("kv1", "kv", &[("version", "1")]).await.unwrap();
     client.kv1("kv1").put("plain", &json!({ "a": "b", "n": 1.50, "ttl": "30m" })).await.unwrap();

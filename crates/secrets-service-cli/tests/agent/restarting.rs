@@ -8,7 +8,7 @@ use vault_dev::Fault;
 use crate::support::{Agent, Ask, CONFIG, Setup, Vault, eventually};
 
 /// With a cache on disk in this folder.
-fn on_disk(agent: Setup, folder: &Path) -> Setup {
+pub(crate) fn on_disk(agent: Setup, folder: &Path) -> Setup {
     let key = folder.join("key");
     std::fs::write(&key, [5; 32]).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();

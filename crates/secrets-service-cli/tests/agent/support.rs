@@ -8,18 +8,16 @@ use std::time::Duration;
 use http::Method;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use secrets_service::SecretString;
-use secrets_service::gds_vault::{Address, Client, Secret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use vault_dev::VaultDev;
+
+#[path = "../shared/vault.rs"]
+mod vault;
+pub(crate) use self::vault::{HANG, Vault, write};
 
 pub(crate) use crate::ask::{Answer, Ask};
-
-/// Nothing takes this long: only a guard against hanging.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
 
 pub(crate) const CONFIG: &str = "/v1/secret/data/myapp/config";
 
@@ -34,39 +32,12 @@ path "sys/leases/*"            { capabilities = ["update"] }
 path "auth/token/create"       { capabilities = ["update"] }
 "#;
 
-/// A running Vault, and an AppRole for the agent.
-pub(crate) struct Vault {
-    pub(crate) server: VaultDev,
-    pub(crate) root: Client,
-    role_id: String,
-    secret_id: String,
-}
-
 impl Vault {
     pub(crate) async fn start() -> Self {
-        let server = VaultDev::builder().start().await.unwrap();
-        let address = Address::parse(server.url()).unwrap();
-        let root = Client::builder().address(address).token(SecretString::from("root")).build().unwrap();
-        root.sys().enable_secrets("kv1", "kv", &[("version", "1")]).await.unwrap();
-        root.sys().enable_auth("approle", "approle").await.unwrap();
-        root.sys().put_policy("myapp", POLICY).await.unwrap();
-        write(&root, "auth/approle/role/myapp", &json!({ "token_policies": "myapp", "token_ttl": "1h" }))
-            .await;
-        let role_id = root.request(Method::GET, "auth/approle/role/myapp/role-id").read().await.unwrap();
-        let secret_id = write(&root, "auth/approle/role/myapp/secret-id", &json!({})).await.unwrap();
-        let vault = Self {
-            role_id: role_id.field("role_id").unwrap().text().expose().to_owned(),
-            secret_id: secret_id.field("secret_id").unwrap().text().expose().to_owned(),
-            server,
-            root,
-        };
+        let vault = Self::with_policy(POLICY).await;
         vault.store("myapp/config", &json!({ "db_host": "localhost", "password": "canary-value-1" })).await;
         vault.server.reset_counts();
         vault
-    }
-
-    pub(crate) async fn store(&self, path: &str, data: &Value) {
-        self.root.kv2("secret").put(path, data, None).await.unwrap();
     }
 
     /// A token with a policy of its own: `rules` in Vault's form.
@@ -93,10 +64,6 @@ impl Vault {
         let request = if request.has("x-vault-token") { request } else { request.token("root") };
         request.send_to(&address).await
     }
-}
-
-pub(crate) async fn write(client: &Client, path: &str, body: &Value) -> Option<Secret> {
-    client.request(Method::POST, path).json(body).write().await.unwrap()
 }
 
 /// An agent to be started.

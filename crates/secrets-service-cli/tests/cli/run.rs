@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{HANG, Running, Vault};
+use crate::support::{HANG, Running, Vault, alive};
 
 const STRIPE: [&str; 3] = ["run", "--env", "KEY=secret/myapp/api-keys#stripe"];
 
@@ -146,12 +146,6 @@ async fn without_a_terminal_descendants_get_the_signal_too() {
         }
     };
     tokio::time::timeout(HANG, gone).await.expect("the descendant is still there");
-}
-
-/// Neither gone nor a zombie that nobody has taken note of.
-fn alive(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 #[tokio::test]

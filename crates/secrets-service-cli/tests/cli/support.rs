@@ -4,20 +4,17 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use secrets_service::SecretString;
-use secrets_service::gds_vault::{Address, Client, Method, Secret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-use vault_dev::VaultDev;
 
-/// No command takes this long: only a guard against hanging.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+#[path = "../shared/vault.rs"]
+mod vault;
+pub(crate) use self::vault::{HANG, Vault, write};
 
 /// What the service may do.
 pub(crate) const POLICY: &str = r#"
@@ -29,42 +26,14 @@ path "kv1/*"                   { capabilities = ["create", "read", "update", "li
 path "database/creds/myapp"    { capabilities = ["read"] }
 "#;
 
-/// A running Vault and an AppRole that may log in to it.
-pub(crate) struct Vault {
-    pub(crate) server: VaultDev,
-    pub(crate) root: Client,
-    pub(crate) role_id: String,
-    pub(crate) secret_id: String,
-}
-
 impl Vault {
     /// With the example's secrets, policy and AppRole, `myapp` all of them.
     pub(crate) async fn start() -> Self {
-        let server = VaultDev::builder().start().await.unwrap();
-        let address = Address::parse(server.url()).unwrap();
-        let root = Client::builder().address(address).token(SecretString::from("root")).build().unwrap();
-        root.sys().enable_secrets("kv1", "kv", &[("version", "1")]).await.unwrap();
-        root.sys().enable_auth("approle", "approle").await.unwrap();
-        root.sys().put_policy("myapp", POLICY).await.unwrap();
-        let role = json!({ "token_policies": "myapp", "token_ttl": "1h" });
-        write(&root, "auth/approle/role/myapp", &role).await;
-        let role_id = root.request(Method::GET, "auth/approle/role/myapp/role-id").read().await.unwrap();
-        let secret_id = write(&root, "auth/approle/role/myapp/secret-id", &json!({})).await.unwrap();
-        let vault = Self {
-            role_id: role_id.field("role_id").unwrap().text().expose().to_owned(),
-            secret_id: secret_id.field("secret_id").unwrap().text().expose().to_owned(),
-            server,
-            root,
-        };
+        let vault = Self::with_policy(POLICY).await;
         vault.store("myapp/config", &json!({ "db_host": "localhost", "db_name": "mydb" })).await;
         vault.store("myapp/api-keys", &json!({ "stripe": "sk_test_xxx", "sendgrid": "SG.xxx" })).await;
         vault.server.reset_counts();
         vault
-    }
-
-    /// Writes a whole secret under `secret/`.
-    pub(crate) async fn store(&self, path: &str, data: &Value) {
-        self.root.kv2("secret").put(path, data, None).await.unwrap();
     }
 
     /// The fields of a secret under `secret/`.
@@ -85,10 +54,6 @@ impl Vault {
     pub(crate) fn run_with_token(&self, token: &str, arguments: &[&str]) -> Invocation {
         secrets_service(arguments).env("VAULT_ADDR", self.server.url()).env("VAULT_TOKEN", token)
     }
-}
-
-pub(crate) async fn write(client: &Client, path: &str, body: &Value) -> Option<Secret> {
-    client.request(Method::POST, path).json(body).write().await.unwrap()
 }
 
 /// The command, in an environment without any setting.
@@ -215,4 +180,10 @@ impl Ended {
     pub(crate) fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or(0))
     }
+}
+
+/// Neither gone nor a zombie that nobody has taken note of.
+pub(crate) fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }

@@ -25,7 +25,7 @@ async fn end(running: Running, output: &mut Output, code: i32) {
 async fn row22_five_changes_are_one_restart() {
     let vault = Vault::start().await;
     let (running, mut output) =
-        start(&vault, &["-e", "K=myapp/api-keys#stripe", "-e", "H=myapp/config#db_host", "--settle", "3s"]);
+        start(&vault, &["-e", "K=myapp/api-keys#stripe", "-e", "H=myapp/config#db_host", "--settle", "8s"]);
     output.is("started sk_test_xxx").await;
     for n in 1..=5 {
         let keys = json!({ "stripe": format!("sk_{n}"), "sendgrid": "x" });
@@ -35,7 +35,7 @@ async fn row22_five_changes_are_one_restart() {
     }
     output.is("started sk_5").await;
     // Whatever has not been acted on would be by then.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     end(running, &mut output, 0).await;
 }
 
@@ -46,7 +46,7 @@ async fn row22_five_changes_are_one_signal() {
     let keys = folder.template("k.j2", "{{ secret('myapp/api-keys').stripe }}");
     let host = folder.template("h.j2", "{{ secret('myapp/config').db_host }}");
     let (running, mut output) =
-        start(&vault, &["-t", &keys, "-t", &host, "--on-change", "signal:HUP", "--settle", "3s"]);
+        start(&vault, &["-t", &keys, "-t", &host, "--on-change", "signal:HUP", "--settle", "8s"]);
     output.is("started ").await;
     assert_eq!(folder.out("k.j2").as_deref(), Some("sk_test_xxx"), "files are there before the program");
     for n in 1..=5 {
@@ -57,7 +57,7 @@ async fn row22_five_changes_are_one_signal() {
     output.is("hup").await;
     assert_eq!(folder.out("k.j2").as_deref(), Some("sk_5"), "files are new before the program is told");
     assert_eq!(folder.out("h.j2").as_deref(), Some("db5"));
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     end(running, &mut output, 0).await;
 }
 

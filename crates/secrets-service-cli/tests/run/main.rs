@@ -7,6 +7,7 @@ mod consul;
 mod database;
 mod documentation;
 mod files;
+mod import;
 mod jinja;
 mod leaks;
 mod process_one;

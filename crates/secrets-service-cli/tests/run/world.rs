@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::ChildStdout;
 
+pub(crate) use crate::support::alive;
 use crate::support::{Ended, HANG, Running, Vault};
 
 pub(crate) struct Folder(TempDir);
@@ -114,10 +115,4 @@ impl Output {
     pub(crate) async fn is(&mut self, expected: &str) {
         assert_eq!(self.line().await.as_deref(), Some(expected));
     }
-}
-
-/// Neither gone nor a zombie that nobody has taken note of.
-pub(crate) fn alive(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }

@@ -73,6 +73,11 @@ impl Grant {
         self.ends.saturating_duration_since(self.at)
     }
 
+    /// When half of it has passed: a lease that is renewed regularly is not attended to before that.
+    pub(super) fn half_time(&self) -> Instant {
+        self.at + self.life() / 2
+    }
+
     fn warn_at(&self) -> Instant {
         self.ends - margin(self.life())
     }

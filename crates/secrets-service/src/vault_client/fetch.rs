@@ -97,8 +97,17 @@ impl Shared {
                         return Ok(shortened);
                     }
                 }
-                Renewal::NotRenewable | Renewal::Gone if unwanted => {
+                Renewal::NotRenewable if unwanted => {
                     self.keeper.rest(&key);
+                    return Ok(entry);
+                }
+                Renewal::Gone if unwanted => {
+                    // Whoever comes after all must not be given what no longer works.
+                    ticket.commit(|| {
+                        self.cache.delete(key.as_str());
+                        self.journal.delete(key.as_str());
+                        self.keeper.give_up(&key);
+                    });
                     return Ok(entry);
                 }
                 Renewal::NotRenewable | Renewal::Gone => {}

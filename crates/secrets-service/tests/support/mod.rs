@@ -9,6 +9,10 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "disk")]
+pub mod disk;
+pub mod logs;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +22,23 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+/// How far the clock of [`steady_clock`] goes at a time, and how long this takes at least.
+const TICK: Duration = Duration::from_millis(5);
+const TICK_TAKES: Duration = Duration::from_millis(2);
+
+/// From now on the time of this test's runtime (of one thread) is counted in what the test does: a machine that is
+/// busy with other things holds up the clock together with the test, so that nothing is late because of it.
+pub fn steady_clock() {
+    tokio::time::pause();
+    tokio::spawn(async {
+        loop {
+            // A paused clock stands while anything blocks, and otherwise goes on to the next timer: this one, at most.
+            let _ = tokio::task::spawn_blocking(|| std::thread::park_timeout(TICK_TAKES)).await;
+            tokio::time::sleep(TICK).await;
+        }
+    });
+}
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]

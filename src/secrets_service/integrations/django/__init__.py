@@ -13,7 +13,7 @@ DATABASES = {
 ```
 
 The client is made from environment variables. Another one: `"client": "myproject.vault.client"`, the name of a function
-that returns it. A static role: `"static": True`.
+that returns it, the same one each time. A static role: `"static": True`.
 """
 
 # Django has no types.
@@ -41,7 +41,8 @@ __all__ = ["credentials_for"]
 _KNOWN = frozenset({"role", "static", "client"})
 _lock = threading.Lock()
 _default_client: Optional[ResilientVaultClient] = None
-_credentials: dict[tuple[int, str, bool], RotatingCredentials] = {}
+# By the client itself: another one that comes to live at the same address has other credentials.
+_credentials: dict[tuple[ResilientVaultClient, str, bool], RotatingCredentials] = {}
 
 
 def credentials_for(options: Mapping[str, Any]) -> RotatingCredentials:
@@ -55,7 +56,7 @@ def credentials_for(options: Mapping[str, Any]) -> RotatingCredentials:
         raise ImproperlyConfigured(msg)
     with _lock:
         client = _client(options.get("client"))
-        key = (id(client), str(options["role"]), bool(options.get("static")))
+        key = (client, str(options["role"]), bool(options.get("static")))
         if key not in _credentials:
             get = client.rotating_static_database_credentials if key[2] else client.rotating_database_credentials
             _credentials[key] = get(key[1])

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::Problem;
 use super::options::Value;
 use super::vault_names::VaultNames;
+use crate::import;
 use crate::template::config::OUR_TABLES;
 
 /// Larger files are a mistake.
@@ -21,8 +22,13 @@ pub(super) struct FileValues {
 }
 
 impl FileValues {
+    /// Empty without a file.
+    pub(super) fn of(path: Option<&Path>, problems: &mut Vec<Problem>) -> Self {
+        path.map_or_else(Self::default, |path| Self::read(path, problems))
+    }
+
     pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Self {
-        let name = path.display().to_string();
+        let name = import::name_of(path);
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.len() > LARGEST => {
                 problems.push(Problem::new(name, "is larger than 1 MiB"));
@@ -30,7 +36,7 @@ impl FileValues {
             }
             _ => {}
         }
-        match std::fs::read_to_string(path) {
+        match import::text_of(path) {
             Ok(text) => Self::parse(&name, &text, problems),
             Err(error) => {
                 problems.push(Problem::new(name, format!("cannot be read: {error}")));
@@ -39,7 +45,7 @@ impl FileValues {
         }
     }
 
-    pub(super) fn parse(name: &str, text: &str, problems: &mut Vec<Problem>) -> Self {
+    fn parse(name: &str, text: &str, problems: &mut Vec<Problem>) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let place = |offset: usize| format!("{name}:{}", line_of(text, offset));
         for error in &errors {

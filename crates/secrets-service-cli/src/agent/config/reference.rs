@@ -26,7 +26,7 @@ pub(crate) fn reference() -> String {
         for line in option.about.lines() {
             let _ = writeln!(text, "# {line}");
         }
-        let _ = writeln!(text, "# {}\n{key} = {}", option.variable, shown(&option.default()));
+        let _ = writeln!(text, "# {}\n{key} = {}", option.variable(), shown(&option.default()));
     }
     text.push_str(
         "\n[vault]\n\n\

@@ -48,7 +48,7 @@ impl Served {
 }
 
 /// Who is compared under load.
-pub struct Served4 {
+pub struct Contest {
     /// The agent's cached read of a KV secret.
     pub agent: Served,
     /// nginx with the same body.
@@ -65,7 +65,7 @@ pub async fn under_load(
     binary: &Path,
     rounds: usize,
     length: Duration,
-) -> anyhow::Result<Served4> {
+) -> anyhow::Result<Contest> {
     let way = Way { vault: stage.vault.address().to_string(), stage };
     let agent = Contestant::agent(binary, &way, &[])?;
     let body = agent.first(KV).await?;
@@ -89,14 +89,14 @@ pub async fn under_load(
         }
     }
     let [agent, nginx, proxy_dynamic, proxy_kv] = all.map(|(served, ..)| served);
-    Ok(Served4 { agent, nginx, proxy_dynamic, proxy_kv })
+    Ok(Contest { agent, nginx, proxy_dynamic, proxy_kv })
 }
 
 /// Memory in MB.
 pub struct Weight {
     /// Logged in, one secret read.
     pub idle: f64,
-    /// With [`MANY`] secrets.
+    /// With ten thousand secrets.
     pub full: f64,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use benches::agent::outage::{self, Fared};
-use benches::agent::serving::{self, Served, Served4};
+use benches::agent::serving::{self, Served, Contest};
 use benches::agent::{plot, stage::Stage};
 use benches::measure::Verdict;
 
@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let stage = Stage::start().await?;
 
     let served = serving::under_load(&stage, &binary, ROUNDS, ROUND).await?;
-    let Served4 { agent, nginx, proxy_dynamic, proxy_kv } = &served;
+    let Contest { agent, nginx, proxy_dynamic, proxy_kv } = &served;
     let all = [agent, nginx, proxy_dynamic, proxy_kv];
     println!("16 connections, {ROUNDS} rounds of {} s in turn, medians\n", ROUND.as_secs());
     println!("| | answers per second | p99 | agent / it |\n|---|---|---|---|");

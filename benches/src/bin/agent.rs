@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use benches::agent::outage::{self, Fared};
-use benches::agent::serving::{self, Served, Contest};
+use benches::agent::serving::{self, Contest, Served};
 use benches::agent::{plot, stage::Stage};
 use benches::measure::Verdict;
 

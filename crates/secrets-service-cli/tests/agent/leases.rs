@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use secrets_service::gds_vault::Client;
 use serde_json::json;
 use tokio::task::JoinSet;
 use vault_dev::postgres::Cluster;
@@ -14,23 +15,28 @@ pub(crate) const CREDS: &str = "/v1/database/creds/myapp";
 pub(crate) async fn with_database() -> (Vault, Cluster) {
     let cluster = Cluster::start().await.unwrap();
     let vault = Vault::start().await;
-    vault.root.sys().enable_secrets("database", "database", &[]).await.unwrap();
+    give_credentials_for(&cluster, &vault.root).await;
+    vault.server.reset_counts();
+    (vault, cluster)
+}
+
+/// The database engine, with a role `myapp` whose leases last an hour.
+pub(crate) async fn give_credentials_for(cluster: &Cluster, root: &Client) {
+    root.sys().enable_secrets("database", "database", &[]).await.unwrap();
     let connection = json!({
         "plugin_name": "postgresql-database-plugin",
         "connection_url": cluster.connection_url_template(),
         "username": cluster.user(), "password": cluster.password(),
         "allowed_roles": "*",
     });
-    write(&vault.root, "database/config/pg", &connection).await;
+    write(root, "database/config/pg", &connection).await;
     let role = json!({
         "db_name": "pg", "default_ttl": "1h", "max_ttl": "24h",
         "creation_statements": [
             "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
         ],
     });
-    write(&vault.root, "database/roles/myapp", &role).await;
-    vault.server.reset_counts();
-    (vault, cluster)
+    write(root, "database/roles/myapp", &role).await;
 }
 
 async fn leases(vault: &Vault) -> usize {

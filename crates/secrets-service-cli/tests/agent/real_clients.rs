@@ -10,7 +10,9 @@ use secrets_service::gds_vault::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+use vault_dev::postgres::Cluster;
 
+use crate::leases::give_credentials_for;
 use crate::support::{Ask, CONFIG, HANG, Setup, eventually};
 
 struct World {
@@ -112,6 +114,38 @@ async fn the_vault_command_works_through_the_agent_unchanged() {
     let (_, deleted) = vault.command(&through, &["kv", "get", "secret/myapp/config"]).await;
     let (_, direct) = vault.command(&vault.url, &["kv", "get", "secret/myapp/config"]).await;
     assert_eq!(deleted, direct, "a deleted version is told with its metadata");
+}
+
+#[tokio::test]
+async fn the_vault_command_gets_database_credentials_of_one_lease() {
+    let Some(vault) = World::start().await else { return };
+    let cluster = Cluster::start().await.unwrap();
+    give_credentials_for(&cluster, &vault.client()).await;
+    let agent = Setup::new(&vault.url).env("VAULT_TOKEN", "root").start().await;
+    let through = format!("http://{}", agent.address());
+    let read = &["read", "-format=json", "database/creds/myapp"][..];
+    let answer = vault.command(&through, read).await;
+    assert!(answer.0, "{answer:?}");
+    assert_eq!(vault.command(&through, read).await, answer, "the same lease");
+    let (first, (_, direct)) = (without_what_changes(&answer.1), vault.command(&vault.url, read).await);
+    let direct = without_what_changes(&direct);
+    assert_ne!(direct["lease_id"], first["lease_id"]);
+    let names = |answer: &Value| answer.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&direct), names(&first));
+    let (user, password) = (&first["data"]["username"], &first["data"]["password"]);
+    cluster.connect_as(user.as_str().unwrap(), password.as_str().unwrap()).await.unwrap();
+    let lease = first["lease_id"].as_str().unwrap();
+    let (ok, renewed) = vault.command(&through, &["lease", "renew", "-format=json", lease]).await;
+    assert!(ok && renewed.contains(lease), "{renewed}");
+    let (ok, revoked) = vault.command(&through, &["lease", "revoke", "-sync", lease]).await;
+    assert!(ok, "{revoked}");
+    let (_, next) = vault.command(&through, read).await;
+    assert_ne!(
+        without_what_changes(&next)["lease_id"],
+        first["lease_id"],
+        "a revoked lease is not given out"
+    );
+    assert!(cluster.connect_as(user.as_str().unwrap(), password.as_str().unwrap()).await.is_err());
 }
 
 #[tokio::test]

@@ -74,3 +74,63 @@ async fn row04_what_a_client_read_is_nobodys_after_a_restart() {
         assert_eq!(second.ask(ask).await.status, 503);
     }
 }
+
+/// Read, stored, killed in an outage, and served again from the file by the next agent that has the same key.
+async fn is_served_after_a_restart(vault: &Vault, prepared: impl Fn(Setup) -> Setup) {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = || prepared(vault.agent()).env("SECRETS_CACHE_FILE", folder.path().join("cache"));
+    let mut first = agent().start().await;
+    first.get(CONFIG).await.is(200, "MISS");
+    has_stored(&first, 1).await;
+    let _outage = vault.server.fault(Fault::Refused).await;
+    first.child.kill().await.unwrap();
+    agent().start().await.get(CONFIG).await.is(200, "HIT");
+}
+
+#[tokio::test]
+async fn the_key_may_be_a_systemd_credential() {
+    let vault = Vault::start().await;
+    // What systemd makes of `LoadCredential=secrets-cache:...`.
+    let credentials = tempfile::tempdir().unwrap();
+    std::fs::write(credentials.path().join("secrets-cache"), "5".repeat(64)).unwrap();
+    is_served_after_a_restart(&vault, |agent| {
+        agent
+            .env("CREDENTIALS_DIRECTORY", credentials.path())
+            .env("SECRETS_CACHE_KEY", "systemd:secrets-cache")
+    })
+    .await;
+    // Without it the service starts, says so, and has no copy.
+    let said = vault.agent().env("SECRETS_CACHE_KEY", "systemd").env("SECRETS_CACHE_FILE", "/tmp/none");
+    let agent = said.start().await;
+    agent.get(CONFIG).await.is(200, "MISS");
+    assert!(agent.log().contains("CREDENTIALS_DIRECTORY is not set"), "{}", agent.log());
+}
+
+#[tokio::test]
+async fn the_key_may_be_derived_from_the_secret_id() {
+    let vault = Vault::start().await;
+    is_served_after_a_restart(&vault, |agent| agent.env("SECRETS_CACHE_KEY", "secret_id")).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_key_may_be_in_the_kernels_keyring() {
+    use std::io::Write as _;
+
+    use linux_keyutils::{KeyRing, KeyRingIdentifier};
+
+    let name = format!("secrets-service-test-{}", std::process::id());
+    let ring = KeyRing::from_special_id(KeyRingIdentifier::User, true);
+    let key = match ring.and_then(|ring| ring.add_key(&name, &[7; 32])) {
+        Ok(key) => key,
+        Err(error) => {
+            // Containers forbid it.
+            let _ = writeln!(std::io::stderr(), "kernel keyring: NOT tried: {error}");
+            return;
+        }
+    };
+    let vault = Vault::start().await;
+    is_served_after_a_restart(&vault, |agent| agent.env("SECRETS_CACHE_KEY", format!("keyring:{name}")))
+        .await;
+    key.invalidate().unwrap();
+}

@@ -44,7 +44,7 @@ def program() -> str:
 def agent_before(program: str, address: str) -> Iterator[str]:
     """An agent in front of the Vault at `address`, with a login of its own; where it listens."""
     environment = {"VAULT_ADDR": address, "VAULT_TOKEN": "root", "HOME": "/nonexistent"}
-    command = [program, "agent", "--listen", "127.0.0.1:0"]
+    command = [program, "agent", "--listen", "127.0.0.1:0", "--admin", "none"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as agent:
         assert agent.stderr is not None
         # Ends the wait below, should the agent say nothing at all.

@@ -100,8 +100,9 @@ async fn the_key_may_be_a_systemd_credential() {
     })
     .await;
     // Without it the service starts, says so, and has no copy.
-    let said = vault.agent().env("SECRETS_CACHE_KEY", "systemd").env("SECRETS_CACHE_FILE", "/tmp/none");
-    let agent = said.start().await;
+    let nowhere = credentials.path().join("cache");
+    let without = vault.agent().env("SECRETS_CACHE_KEY", "systemd").env("SECRETS_CACHE_FILE", nowhere);
+    let agent = without.start().await;
     agent.get(CONFIG).await.is(200, "MISS");
     assert!(agent.log().contains("CREDENTIALS_DIRECTORY is not set"), "{}", agent.log());
 }

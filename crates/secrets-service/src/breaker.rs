@@ -68,6 +68,8 @@ pub struct Breaker {
 struct Inner {
     state: State,
     failing_since: Option<Instant>,
+    /// When the first request was made that has had no good answer: it failed, was turned away, or still waits.
+    unserved_since: Option<Instant>,
     /// How often it has opened in this outage: what the open time doubles by.
     openings: u32,
     paused_until: Option<Instant>,
@@ -88,6 +90,7 @@ enum State {
 #[must_use = "say how the request went"]
 pub struct Permit {
     breaker: Breaker,
+    given_at: Instant,
     probe_of: Option<u64>,
     told: bool,
 }
@@ -98,6 +101,7 @@ impl Breaker {
         let inner = Inner {
             state: State::Closed { failures: 0 },
             failing_since: None,
+            unserved_since: None,
             openings: 0,
             paused_until: None,
             round: 0,
@@ -115,16 +119,20 @@ impl Breaker {
             inner.paused_until = None;
         }
         let since = inner.failing_since.unwrap_or(now);
-        match inner.state {
-            State::Closed { .. } => Ok(self.permit(None)),
-            State::Open { until } if now < until => Err(Refusal::Open { since, retry_in: until - now }),
+        let probe_of = match inner.state {
+            State::Closed { .. } => None,
+            State::Open { until } if now < until => {
+                return Err(Refusal::Open { since, retry_in: until - now });
+            }
             State::Open { .. } => {
                 inner.state = State::HalfOpen;
                 inner.round += 1;
-                Ok(self.permit(Some(inner.round)))
+                Some(inner.round)
             }
-            State::HalfOpen => Err(Refusal::Open { since, retry_in: Duration::ZERO }),
-        }
+            State::HalfOpen => return Err(Refusal::Open { since, retry_in: Duration::ZERO }),
+        };
+        inner.unserved_since.get_or_insert(now);
+        Ok(Permit { breaker: self.clone(), given_at: now, probe_of, told: false })
     }
 
     /// Lets nothing through for `wait`: Vault said `Retry-After`. A shorter pause never cuts a longer one.
@@ -148,14 +156,26 @@ impl Breaker {
         self.inner.lock().failing_since
     }
 
-    fn permit(&self, probe_of: Option<u64>) -> Permit {
-        Permit { breaker: self.clone(), probe_of, told: false }
+    /// Since when no request has had a good answer, counted from when the first of them was made, even if it still
+    /// waits: a Vault that has just frozen is known by this long before anything has failed. `None` if the last
+    /// request had one.
+    pub fn unserved_since(&self) -> Option<Instant> {
+        self.inner.lock().unserved_since
     }
 }
 
 impl Permit {
     /// Vault answered (a 404 is an answer): closes the breaker.
-    pub fn success(mut self) {
+    pub fn success(self) {
+        self.answered(true);
+    }
+
+    /// Vault answered that it will not serve us now (429, a standby): closes the breaker, as it is there.
+    pub fn turned_away(self) {
+        self.answered(false);
+    }
+
+    fn answered(mut self, served: bool) {
         self.told = true;
         let mut inner = self.breaker.inner.lock();
         inner.state = match inner.state {
@@ -165,6 +185,9 @@ impl Permit {
         };
         inner.failing_since = None;
         inner.openings = 0;
+        if served {
+            inner.unserved_since = None;
+        }
     }
 
     /// Vault was unavailable.
@@ -191,8 +214,14 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(round) = self.probe_of.filter(|_| !self.told) else { return };
+        if self.told {
+            return;
+        }
         let mut inner = self.breaker.inner.lock();
+        if inner.failing_since.is_none() && inner.unserved_since == Some(self.given_at) {
+            inner.unserved_since = None;
+        }
+        let Some(round) = self.probe_of else { return };
         if matches!(inner.state, State::HalfOpen) && inner.round == round {
             // `until` in the past: the next caller may probe at once.
             let until = inner.failing_since.unwrap_or_else(Instant::now);

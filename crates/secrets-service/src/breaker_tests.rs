@@ -88,6 +88,32 @@ fn a_pause_holds_everything_back_but_is_no_failure() {
     assert!(breaker.acquire(start + Duration::from_secs(7)).is_ok());
 }
 
+#[test]
+fn silence_counts_from_the_first_request_without_a_good_answer() {
+    let (breaker, start) = (breaker(), Instant::now());
+    let second = start + Duration::from_secs(1);
+    assert_eq!(breaker.unserved_since(), None);
+    let waiting = breaker.acquire(start).unwrap();
+    assert_eq!(breaker.unserved_since(), Some(start), "it waits");
+    breaker.acquire(second).unwrap().failure(second);
+    assert_eq!((breaker.unserved_since(), breaker.failing_since()), (Some(start), Some(second)));
+    waiting.turned_away();
+    assert_eq!((breaker.unserved_since(), breaker.failing_since()), (Some(start), None), "429 is no service");
+    breaker.acquire(second).unwrap().success();
+    assert_eq!(breaker.unserved_since(), None);
+}
+
+#[test]
+fn a_cancelled_request_says_nothing_about_vault() {
+    let (breaker, start) = (breaker(), Instant::now());
+    drop(breaker.acquire(start).unwrap());
+    assert_eq!(breaker.unserved_since(), None);
+    let second = start + Duration::from_secs(1);
+    fail(&breaker, start, 1);
+    drop(breaker.acquire(second).unwrap());
+    assert_eq!(breaker.unserved_since(), Some(start), "what has failed before stays known");
+}
+
 /// The simplest thing that could be right: what the breaker must look like after a sequence of answers,
 /// each given at once to whoever is let through.
 #[derive(Debug)]

@@ -61,7 +61,7 @@ pub struct VaultConfig {
     /// The longest that a read takes when there is nothing to fall back on: 10 s.
     pub read_deadline: Duration,
     /// The longest that a read takes when there is a stale value at hand: 2 s, so that a frozen Vault does not
-    /// freeze the service.
+    /// freeze the service. It counts from when Vault fell silent; whoever comes after its end gives Vault 50 ms.
     pub stale_deadline: Duration,
     /// `VAULT_CACERT`, `VAULT_CAPATH`, `VAULT_CLIENT_CERT`, `VAULT_CLIENT_KEY`, `VAULT_TLS_SERVER_NAME`,
     /// `VAULT_SKIP_VERIFY`.

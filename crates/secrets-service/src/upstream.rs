@@ -149,6 +149,7 @@ impl Upstream {
                     permit.failure(now);
                 }
             }
+            Err(failure) if failure.is_unavailable() => permit.turned_away(),
             _ => permit.success(),
         }
         if let Err(Failure::Vault(error)) = &result
@@ -195,11 +196,12 @@ impl Upstream {
         gates.entry(name.into()).or_insert_with(|| Breaker::new(self.breaker)).clone()
     }
 
-    /// How long it is that `mount`, or logins, have had no answer; zero when the last one was good.
-    pub(crate) fn away_for(&self, mount: &str, now: Instant) -> Duration {
+    /// How long it is that no request to `mount`, or no login, has had a good answer, those under way included; zero
+    /// when the last one had.
+    pub(crate) fn unserved_for(&self, mount: &str, now: Instant) -> Duration {
         let gates = self.gates.lock();
         let since =
-            [mount, crate::session::LOGIN].into_iter().filter_map(|name| gates.get(name)?.failing_since());
+            [mount, crate::session::LOGIN].into_iter().filter_map(|name| gates.get(name)?.unserved_since());
         since.min().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
@@ -235,6 +237,14 @@ impl Failure {
                     | Vault::ServerError
                     | Vault::Sealed
             ),
+        }
+    }
+
+    /// Whether it was Vault that could not, rather than we that must not.
+    fn is_unavailable(&self) -> bool {
+        match self {
+            Self::OutOfTime(_) => true,
+            Self::Vault(error) => error.kind().is_unavailable(),
         }
     }
 

@@ -187,6 +187,48 @@ async fn a_frozen_vault_costs_a_caller_its_deadline_and_no_more() {
     }
 }
 
+/// Those who come when Vault has been silent for long do not each wait for it anew.
+#[tokio::test]
+async fn an_outage_costs_the_readers_of_all_secrets_one_wait() {
+    steady_clock();
+    let limited = Reply::With("Retry-After: 2", 429, r#"{"errors":["too many requests"]}"#.into());
+    for outage in [Reply::Freeze, Reply::Hang, errors(503, "Vault is sealed"), limited] {
+        let vault = FakeVault::start().await;
+        let mut config = config(&vault.address);
+        config.cache_ttl = Duration::from_millis(50);
+        let client = client(&config);
+        let paths: Vec<_> = (0..20).map(|n| format!("secret/myapp/{n}")).collect();
+        for path in &paths {
+            client.get_secret(path).await.unwrap();
+        }
+        vault.everything(outage.clone());
+        tokio::time::sleep(Duration::from_millis(60)).await;
+
+        let started = Instant::now();
+        assert!(client.get_secret(&paths[0]).await.unwrap().is_stale());
+        // Where Vault is silent. A refusal may be told sooner.
+        let first = started.elapsed();
+        assert!(first < Duration::from_millis(2_100), "{outage:?}: {first:?}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for path in &paths[1..] {
+            let started = Instant::now();
+            assert!(client.get_secret(path).await.unwrap().is_stale());
+            let took = started.elapsed();
+            assert!(took < Duration::from_millis(150), "{outage:?}: {path}: {took:?}");
+        }
+
+        // And none of them is left with the old value once Vault is back.
+        vault.script(|seen| answer(seen, &kv("v2", 2)));
+        let started = Instant::now();
+        for path in &paths {
+            while value(&client.get_secret(path).await.unwrap()) == "v1" {
+                assert!(started.elapsed() < Duration::from_secs(30), "{outage:?}: {path} stays old");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn bypassing_the_cache_asks_vault_and_does_not_fall_back() {
     let vault = FakeVault::start().await;

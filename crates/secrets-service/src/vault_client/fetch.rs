@@ -187,7 +187,7 @@ impl Shared {
         stale.map_or(Duration::ZERO, |entry| {
             let lifetime = entry.lifetime();
             let ttl = lifetime.fresh_until.saturating_duration_since(lifetime.fetched_at);
-            retry::patience(self.upstream.away_for(&place.mount, now), ttl)
+            retry::patience(self.upstream.unserved_for(&place.mount, now), ttl)
         })
     }
 

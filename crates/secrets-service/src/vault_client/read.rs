@@ -17,6 +17,10 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::secret_read::{CachedSecret, Origin, SecretRead};
 
+/// What a Vault that has been silent for long is given to answer someone with a stale value at hand: enough for one that
+/// is back, over most networks, and not felt by the caller of one that is not.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
 /// How a read differs from the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {
@@ -159,7 +163,10 @@ impl ResilientVaultClient {
                 _ => {}
             }
         }
-        let wait = if fallback.is_some() { within.min(self.shared.stale_deadline) } else { within };
+        let wait = match fallback {
+            Some(_) => within.min(self.shared.stale_wait(&resolved.mount, started)),
+            None => within,
+        };
         let asked = self.ask(&resolved, key.clone(), options, fallback, started + wait).await;
         asked.map_err(|error| self.shared.noting_the_end(&key, error))
     }
@@ -292,6 +299,13 @@ impl ResilientVaultClient {
 }
 
 impl Shared {
+    /// How long someone with a stale value at hand waits for Vault: all of them together until it has been silent for
+    /// the deadline, those who come later a moment each. Else an outage would cost every secret that wait of its own.
+    fn stale_wait(&self, mount: &str, now: Instant) -> Duration {
+        let left = self.stale_deadline.saturating_sub(self.upstream.unserved_for(mount, now));
+        left.max(A_MOMENT.min(self.stale_deadline))
+    }
+
     /// So that a cached read finds its entry by a spelling that is not the key's own.
     fn remember_spelling(&self, path: &str, key: &Key) {
         if !key.has_version() && path != key.path() && self.spellings.get(path).is_none() {

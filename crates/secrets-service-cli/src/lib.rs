@@ -54,14 +54,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let mut builder = match &cli.command {
-        Command::Agent(args) => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(args.threads());
-            builder
-        }
+    let threads = match &cli.command {
+        Command::Agent(args) => args.threads(),
         // One command, a few requests: one thread is enough, and starts fastest.
-        _ => tokio::runtime::Builder::new_current_thread(),
+        _ => 1,
+    };
+    let mut builder = if threads > 1 {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    } else {
+        tokio::runtime::Builder::new_current_thread()
     };
     let runtime =
         builder.enable_all().build().map_err(|error| Failure::other(format!("cannot start: {error}")))?;

@@ -167,15 +167,15 @@ impl Breaker {
 impl Permit {
     /// Vault answered (a 404 is an answer): closes the breaker.
     pub fn success(self) {
-        self.answered(true);
+        self.answered(None);
     }
 
     /// Vault answered that it will not serve us now (429, a standby): closes the breaker, as it is there.
-    pub fn turned_away(self) {
-        self.answered(false);
+    pub fn turned_away(self, now: Instant) {
+        self.answered(Some(now));
     }
 
-    fn answered(mut self, served: bool) {
+    fn answered(mut self, turned_away: Option<Instant>) {
         self.told = true;
         let mut inner = self.breaker.inner.lock();
         inner.state = match inner.state {
@@ -185,9 +185,8 @@ impl Permit {
         };
         inner.failing_since = None;
         inner.openings = 0;
-        if served {
-            inner.unserved_since = None;
-        }
+        // A good answer to another request may have come while this one waited.
+        inner.unserved_since = turned_away.map(|now| inner.unserved_since.unwrap_or(now));
     }
 
     /// Vault was unavailable.
@@ -205,6 +204,7 @@ impl Permit {
             State::Open { .. } => false,
         };
         inner.failing_since.get_or_insert(now);
+        inner.unserved_since.get_or_insert(now);
         if opens {
             inner.state = State::Open { until: now + settings.open_for.delay(inner.openings) };
             inner.openings = inner.openings.saturating_add(1);

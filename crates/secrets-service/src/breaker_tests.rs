@@ -97,10 +97,13 @@ fn silence_counts_from_the_first_request_without_a_good_answer() {
     assert_eq!(breaker.unserved_since(), Some(start), "it waits");
     breaker.acquire(second).unwrap().failure(second);
     assert_eq!((breaker.unserved_since(), breaker.failing_since()), (Some(start), Some(second)));
-    waiting.turned_away();
+    waiting.turned_away(second);
     assert_eq!((breaker.unserved_since(), breaker.failing_since()), (Some(start), None), "429 is no service");
+    let early = breaker.acquire(start).unwrap();
     breaker.acquire(second).unwrap().success();
     assert_eq!(breaker.unserved_since(), None);
+    early.turned_away(second);
+    assert_eq!(breaker.unserved_since(), Some(second), "there was a good answer meanwhile");
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Upstream {
                     permit.failure(now);
                 }
             }
-            Err(failure) if failure.is_unavailable() => permit.turned_away(),
+            Err(failure) if failure.is_unavailable() => permit.turned_away(now),
             _ => permit.success(),
         }
         if let Err(Failure::Vault(error)) = &result

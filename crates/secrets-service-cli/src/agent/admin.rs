@@ -101,10 +101,7 @@ impl Admin {
         match endpoint {
             Endpoint::Ui => ui::page(),
             Endpoint::Live => shown(StatusCode::OK, &json!({ "live": true })),
-            Endpoint::Ready => {
-                let (ready, body) = status::ready(&self.shared);
-                shown(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
-            }
+            Endpoint::Ready => self.ready().await,
             Endpoint::Status => {
                 let health = self.health.look(self.shared.identities.own().client.vault()).await;
                 let started = self.started;
@@ -127,9 +124,20 @@ impl Admin {
         }
     }
 
+    async fn ready(&self) -> Response<AnswerBody> {
+        let looking = self.aside(|shared| {
+            let (ready, body) = status::ready(shared);
+            (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text(&body))
+        });
+        match looking.await {
+            Ok((status, text)) => answer::json(status, text),
+            Err(failure) => failure,
+        }
+    }
+
     async fn looked_up(&self, look: impl FnOnce(&Shared) -> Value + Send + 'static) -> Response<AnswerBody> {
-        match self.aside(look).await {
-            Ok(body) => shown(StatusCode::OK, &body),
+        match self.aside(move |shared| text(&look(shared))).await {
+            Ok(text) => answer::json(StatusCode::OK, text),
             Err(failure) => failure,
         }
     }
@@ -244,7 +252,11 @@ async fn wanted(request: Request<Incoming>) -> Result<Wanted, Response<AnswerBod
 }
 
 fn shown(status: StatusCode, body: &Value) -> Response<AnswerBody> {
-    answer::json(status, Bytes::from(format!("{body}\n")))
+    answer::json(status, text(body))
+}
+
+fn text(body: &Value) -> Bytes {
+    Bytes::from(format!("{body}\n"))
 }
 
 impl Service<Request<Incoming>> for Admin {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 
 use crate::error::{Error, ErrorKind};
 
@@ -21,11 +21,16 @@ use crate::error::{Error, ErrorKind};
 /// # Ok::<(), gds_vault::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Address {
+pub struct Address(Arc<Inner>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Inner {
     scheme: Scheme,
     authority: Authority,
+    /// The authority once more, ready to be sent as `Host`.
+    host: HeaderValue,
     /// `/vault` for a Vault behind a path-routing proxy; usually empty.
-    prefix: Arc<str>,
+    prefix: Box<str>,
 }
 
 impl Address {
@@ -53,11 +58,7 @@ impl Address {
         if uri.query().is_some() {
             return Err(bad("it has a query (`?`)"));
         }
-        Ok(Self {
-            authority: normal(&scheme, authority)?,
-            scheme,
-            prefix: uri.path().trim_end_matches('/').into(),
-        })
+        Self::new(scheme, authority, uri.path().trim_end_matches('/'))
     }
 
     /// Reads a comma-separated list, as in `VAULT_ADDR=https://a:8200,https://b:8200`. Empty parts are skipped,
@@ -75,45 +76,62 @@ impl Address {
 
     /// Whether requests to it are encrypted.
     pub fn is_https(&self) -> bool {
-        self.scheme == Scheme::HTTPS
+        self.0.scheme == Scheme::HTTPS
     }
 
     /// The host name or IP address, in brackets if it is an IPv6 one.
     pub fn host(&self) -> &str {
-        self.authority.host()
+        self.0.authority.host()
     }
 
     /// The port, the scheme's own if none was written.
     pub fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or_else(|| default_port(&self.scheme))
+        self.0.authority.port_u16().unwrap_or_else(|| default_port(&self.0.scheme))
     }
 
     /// Where a `Location` header leads: another address and the rest of the URL, or only the rest.
     pub(crate) fn of_location(uri: &Uri) -> Result<Self, Error> {
         match (uri.scheme(), uri.authority()) {
             (Some(scheme), Some(authority)) if !authority.as_str().contains('@') => {
-                Ok(Self { authority: normal(scheme, authority)?, scheme: scheme.clone(), prefix: "".into() })
+                Self::new(scheme.clone(), authority, "")
             }
             _ => Err(bad("it is not an absolute URL")),
         }
     }
 
-    /// The full URL of an encoded path and query (`/v1/secret/data/x?version=2`).
-    pub(crate) fn join(&self, path_and_query: &str) -> Result<Uri, http::Error> {
-        let whole: PathAndQuery = if self.prefix.is_empty() {
+    /// What a request to an encoded path and query (`/v1/secret/data/x?version=2`) asks this server for.
+    pub(crate) fn target(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+        let whole: PathAndQuery = if self.0.prefix.is_empty() {
             path_and_query.parse()?
         } else {
-            format!("{}{path_and_query}", self.prefix).parse()?
+            format!("{}{path_and_query}", self.0.prefix).parse()?
         };
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(whole)
-            .build()
+        Ok(whole.into())
+    }
+
+    /// Where to connect to.
+    pub(crate) fn root(&self) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.0.scheme.clone());
+        parts.authority = Some(self.0.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        // The parts of an address make one.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    /// The value of `Host`.
+    pub(crate) fn host_header(&self) -> HeaderValue {
+        self.0.host.clone()
+    }
+
+    fn new(scheme: Scheme, authority: &Authority, prefix: &str) -> Result<Self, Error> {
+        let authority = normal(&scheme, authority)?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad("it is not a URL"))?;
+        Ok(Self(Arc::new(Inner { scheme, authority, host, prefix: prefix.into() })))
     }
 
     pub(crate) fn same_scheme(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
+        self.0.scheme == other.0.scheme
     }
 }
 
@@ -127,7 +145,7 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+        write!(f, "{}://{}{}", self.0.scheme, self.0.authority, self.0.prefix)
     }
 }
 
@@ -232,10 +250,11 @@ mod tests {
     }
 
     #[test]
-    fn joins_paths_under_its_prefix() {
+    fn puts_paths_under_its_prefix() {
+        assert_eq!(Address::parse("https://A/vault").unwrap().root().to_string(), "https://a/");
         let plain = Address::parse("http://a:1").unwrap();
-        assert_eq!(plain.join("/v1/x?list=true").unwrap().to_string(), "http://a:1/v1/x?list=true");
+        assert_eq!(plain.target("/v1/x?list=true").unwrap().to_string(), "/v1/x?list=true");
         let prefixed = Address::parse("http://a:1/vault").unwrap();
-        assert_eq!(prefixed.join("/v1/x").unwrap().to_string(), "http://a:1/vault/v1/x");
+        assert_eq!(prefixed.target("/v1/x").unwrap().to_string(), "/vault/v1/x");
     }
 }

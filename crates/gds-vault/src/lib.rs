@@ -69,6 +69,7 @@ pub use engines::{Database, Kv1, Kv2, LeaseLookup, Leases, TokenLookup, Tokens, 
 pub use error::{Error, ErrorKind};
 pub use http::Method;
 pub use mounts::{KnownMounts, MountInfo, MountKind, Mounts, SecretPath};
+pub use path::is_path;
 pub use request::Request;
 pub use response::Response;
 pub use secret::{AuthInfo, Data, Field, Lease, Malformed, Secret, TokenType, VersionMetadata, WrapInfo};

@@ -24,6 +24,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use crate::sync::{Alarm, Arc, Home, Mutex, alarm, lock, uncaught};
 
 /// How long the work stays with the caller that came first. Longer than most answers of a Vault nearby take; short
@@ -38,7 +40,8 @@ pub struct Flights<K, T> {
 
 #[derive(Debug)]
 struct Table<K, T> {
-    flights: Mutex<HashMap<K, Arc<Flight<T>>>>,
+    /// The cache's hash: a read asks here four times.
+    flights: Mutex<HashMap<K, Arc<Flight<T>>, RandomState>>,
     most: usize,
 }
 
@@ -122,7 +125,7 @@ where
 {
     /// A table for at most `most` keys at once.
     pub fn new(most: usize) -> Self {
-        Self { table: Arc::new(Table { flights: Mutex::new(HashMap::new()), most }) }
+        Self { table: Arc::new(Table { flights: Mutex::new(HashMap::default()), most }) }
     }
 
     /// Joins the flight for `key`, or starts one with `work`. The work runs to its end whether or not anyone
@@ -403,8 +406,13 @@ impl Waiters {
     }
 
     fn leave(&mut self, place: usize) {
-        self.places[place] = None;
-        self.free.push(place);
+        if place + 1 == self.places.len() {
+            // So that one caller alone, who comes and goes with every step of the work, needs no list of free places.
+            self.places.pop();
+        } else {
+            self.places[place] = None;
+            self.free.push(place);
+        }
     }
 
     fn wake_all(self) {

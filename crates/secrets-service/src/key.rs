@@ -54,15 +54,21 @@ impl Key {
 
     /// Whether it is about one version rather than the newest.
     pub(crate) fn has_version(&self) -> bool {
-        self.0.contains(VERSION)
+        split(&self.0).1.is_some()
     }
 }
 
 /// The path and the version of what is filed under `key`.
 pub(crate) fn parts(key: &str) -> (&str, Option<u64>) {
-    let (path, version) =
-        key.split_once(VERSION).map_or((key, None), |(path, version)| (path, Some(version)));
-    (path.trim_start_matches(UNRESOLVED), version.and_then(|version| version.parse().ok()))
+    let (path, version) = split(key);
+    (path.strip_prefix(UNRESOLVED).unwrap_or(path), version.and_then(|version| version.parse().ok()))
+}
+
+/// Looked for from the end, where nearly every key turns out at once to have no version.
+fn split(key: &str) -> (&str, Option<&str>) {
+    let digits = key.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (before, version) = key.split_at(key.len() - digits);
+    before.strip_suffix(VERSION).map_or((key, None), |path| (path, Some(version)))
 }
 
 #[cfg(test)]
@@ -89,6 +95,9 @@ mod tests {
         assert_ne!(third.as_str(), "secret/x");
         assert_eq!((third.path(), third.has_version()), ("secret/x", true));
         assert_eq!(Key::unresolved("a/b").path(), "a/b");
+        assert_eq!(parts(third.as_str()), ("secret/x", Some(3)));
+        assert_eq!(parts("secret/x3"), ("secret/x3", None));
+        assert_eq!(parts("3"), ("3", None));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) struct Operation<'a> {
 /// The way to Vault.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    gates: Mutex<HashMap<Box<str>, Breaker>>,
+    gates: Mutex<HashMap<Box<str>, Breaker, foldhash::fast::RandomState>>,
     breaker: BreakerSettings,
     backoff: Backoff,
     max_attempts: u32,
@@ -89,9 +89,9 @@ impl Upstream {
     {
         let gate = self.gate(operation.mount);
         let started = Instant::now();
-        let (mut number, mut last) = (0, None);
+        let (mut number, mut last, mut now) = (0, None, started);
         loop {
-            let permit = match gate.acquire(Instant::now()) {
+            let permit = match gate.acquire(now) {
                 Ok(permit) => permit,
                 Err(refusal) => {
                     let error: Error = last.unwrap_or_else(|| refused(operation.path, refusal));
@@ -101,7 +101,7 @@ impl Upstream {
             if number == 0 {
                 self.budget.record_request(started);
             }
-            let failure = match self.once(operation, number, permit, &gate, &attempt).await {
+            let failure = match self.once(operation, number, permit, now, &gate, &attempt).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -113,6 +113,7 @@ impl Upstream {
             };
             last = Some(error);
             tokio::time::sleep(delay).await;
+            now = Instant::now();
         }
     }
 
@@ -121,6 +122,7 @@ impl Upstream {
         operation: Operation<'_>,
         number: u32,
         permit: Permit,
+        started: Instant,
         gate: &Breaker,
         attempt: &A,
     ) -> Result<T, Failure>
@@ -131,7 +133,6 @@ impl Upstream {
         if operation.name != crate::session::LOGIN {
             self.stats.request(number);
         }
-        let started = Instant::now();
         let left = operation.deadline.saturating_duration_since(started);
         let share = if self.addresses > 1 { left / 2 } else { left };
         // Pinned where it is made: these futures are large.

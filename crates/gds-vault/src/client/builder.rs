@@ -87,7 +87,7 @@ impl ClientBuilder {
     ///
     /// Reads files, if there are any, with blocking calls: meant for the start of a program.
     pub fn build(self) -> Result<Client, Error> {
-        let handle = Handle::new(self.namespace.as_deref(), self.token.map(TokenHeader::new).map(Arc::new));
+        let handle = Handle::new(self.namespace.as_deref(), self.token.map(TokenHeader::new));
         if let Some(namespace) = &handle.namespace {
             namespace.header()?;
         }

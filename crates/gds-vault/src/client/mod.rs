@@ -2,17 +2,19 @@
 
 mod builder;
 mod forward;
+mod headers;
 mod token_header;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-use http::header::{HeaderName, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method};
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue, Method};
 
 pub use builder::ClientBuilder;
 pub use forward::{Forward, Forwarded, ForwardedBody};
+pub(crate) use headers::{Headers, Standing};
+use headers::{TRUE, X_VAULT_NAMESPACE, X_VAULT_REQUEST};
 pub(crate) use token_header::{TokenHeader, X_VAULT_TOKEN};
 
 use crate::address::Address;
@@ -24,12 +26,6 @@ use crate::secret::Secret;
 use crate::secret_string::SecretString;
 use crate::sys::Sys;
 use crate::transport::Transport;
-
-/// Vault answers 403 without it where `require_request_header` is set: a browser cannot be tricked into sending it.
-const X_VAULT_REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
-const TRUE: HeaderValue = HeaderValue::from_static("true");
-const X_VAULT_NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
-const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("gds-vault/", env!("CARGO_PKG_VERSION")));
 
 /// A client of one Vault (one server, or several of one cluster).
 ///
@@ -58,18 +54,16 @@ pub struct Client {
 /// What clones of one client share, and clients of other namespaces do not.
 struct Handle {
     namespace: Option<Namespace>,
-    token: ArcSwapOption<TokenHeader>,
+    standing: ArcSwap<Standing>,
     mounts: MountTable,
 }
 
 impl Handle {
-    fn new(namespace: Option<&str>, token: Option<Arc<TokenHeader>>) -> Self {
+    fn new(namespace: Option<&str>, token: Option<TokenHeader>) -> Self {
         let namespace = namespace.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty());
-        Self {
-            namespace: namespace.map(Namespace::new),
-            token: ArcSwapOption::new(token),
-            mounts: MountTable::default(),
-        }
+        let namespace = namespace.map(Namespace::new);
+        let standing = ArcSwap::from_pointee(Standing::new(namespace.as_ref(), token));
+        Self { namespace, standing, mounts: MountTable::default() }
     }
 }
 
@@ -98,12 +92,13 @@ impl Client {
 
     /// The token sent with requests.
     pub fn token(&self) -> Option<Arc<SecretString>> {
-        self.token_header().map(|header| Arc::clone(header.secret()))
+        self.handle.standing.load().token().map(|header| Arc::clone(header.secret()))
     }
 
     /// Sets the token for all requests from now on, of this client and its clones. Those under way keep the old one.
     pub fn set_token(&self, token: Option<SecretString>) {
-        self.handle.token.store(token.map(TokenHeader::new).map(Arc::new));
+        let standing = Standing::new(self.handle.namespace.as_ref(), token.map(TokenHeader::new));
+        self.handle.standing.store(Arc::new(standing));
     }
 
     /// The configured servers, in order.
@@ -122,7 +117,7 @@ impl Client {
     /// change the other's, and each learns its own mounts. A name that cannot be a namespace makes every request
     /// fail with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
     pub fn with_namespace(&self, namespace: Option<&str>) -> Self {
-        let handle = Handle::new(namespace, self.handle.token.load_full());
+        let handle = Handle::new(namespace, self.handle.standing.load().token().cloned());
         Self { transport: Arc::clone(&self.transport), handle: Arc::new(handle) }
     }
 
@@ -200,28 +195,19 @@ impl Client {
         &self.transport
     }
 
-    pub(crate) fn token_header(&self) -> Option<Arc<TokenHeader>> {
-        self.handle.token.load_full()
+    pub(crate) fn standing(&self) -> Arc<Standing> {
+        self.handle.standing.load_full()
     }
 
-    /// All headers of a request but `Host`. Ready-made values: nothing is formatted or checked here.
+    /// The headers of a request that has some of its own, or another token than the client's.
     pub(crate) fn headers(
         &self,
         own: HeaderMap,
         token: Option<&TokenHeader>,
         in_namespace: bool,
-    ) -> Result<HeaderMap, Error> {
-        let mut headers = own;
-        headers.reserve(5);
-        headers.insert(X_VAULT_REQUEST, TRUE);
-        headers.entry(USER_AGENT).or_insert(PRODUCT);
-        if let Some(namespace) = self.handle.namespace.as_ref().filter(|_| in_namespace) {
-            headers.entry(X_VAULT_NAMESPACE).or_insert(namespace.header()?);
-        }
-        if let Some(token) = token {
-            headers.insert(X_VAULT_TOKEN, token.header()?);
-        }
-        Ok(headers)
+    ) -> Result<Headers, Error> {
+        let namespace = self.handle.namespace.as_ref().filter(|_| in_namespace);
+        headers::complete(own, namespace, token).map(Headers::Own)
     }
 }
 
@@ -230,7 +216,7 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("addresses", &self.addresses())
             .field("namespace", &self.namespace())
-            .field("has_token", &self.handle.token.load().is_some())
+            .field("has_token", &self.handle.standing.load().token().is_some())
             .finish_non_exhaustive()
     }
 }

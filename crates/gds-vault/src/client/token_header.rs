@@ -11,7 +11,8 @@ use crate::secret_string::SecretString;
 
 pub(crate) const X_VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 
-/// A token and its header value, made once. Both are wiped when the last user is gone.
+/// A token and its header value, made once. Both are wiped when the last user is gone; clones share them.
+#[derive(Clone)]
 pub(crate) struct TokenHeader {
     secret: Arc<SecretString>,
     /// `None` if the token holds what no header can hold.

@@ -1,6 +1,6 @@
 //! What is known of the mounts: read without a lock, replaced as a whole when something is learnt.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -26,14 +26,16 @@ pub struct KnownMounts {
     pub unmounted: BTreeSet<Arc<str>>,
 }
 
+/// Ordered rather than hashed: every read looks for each prefix of its path, and among a few mounts a comparison is
+/// quicker than a hash that cannot be steered.
 #[derive(Default, Clone)]
 struct Known {
-    mounts: HashMap<Arc<str>, MountKind>,
+    mounts: BTreeMap<Arc<str>, MountKind>,
     /// Folders that lie in no mount, so that the mount point goes before them.
     ///
     /// By folder, because that is exact: mounts do not nest, so two paths of one folder always lie in the same mount
     /// or both in none.
-    unmounted: HashSet<Arc<str>>,
+    unmounted: BTreeSet<Arc<str>>,
 }
 
 impl MountTable {
@@ -81,10 +83,7 @@ impl MountTable {
 
     pub(super) fn all(&self) -> KnownMounts {
         let known = self.known.load();
-        KnownMounts {
-            mounts: known.mounts.iter().map(|(mount, kind)| (Arc::clone(mount), *kind)).collect(),
-            unmounted: known.unmounted.iter().cloned().collect(),
-        }
+        KnownMounts { mounts: known.mounts.clone(), unmounted: known.unmounted.clone() }
     }
 
     pub(super) fn learn_all(&self, other: &KnownMounts) {

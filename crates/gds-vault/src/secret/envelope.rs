@@ -8,17 +8,21 @@ use serde_json::value::RawValue;
 
 use super::data::Data;
 use super::parts::{AuthInfo, Lease, VersionMetadata, WrapInfo};
+use super::quick::{self, Quick};
 use super::{Malformed, parts};
 use crate::json::{self, Seconds, nullable};
 
-/// All of a response but its fields.
+/// The mount type of KV, of either version.
+const KV: &str = "kv";
+
+/// All of a response but its fields. What few answers have is boxed: there may be many thousand secrets in memory.
 pub(super) struct Envelope {
-    pub(super) request_id: String,
+    pub(super) request_id: Box<str>,
     pub(super) warnings: Vec<String>,
-    pub(super) mount_type: Option<String>,
-    pub(super) lease: Option<Lease>,
-    pub(super) auth: Option<AuthInfo>,
-    pub(super) wrap_info: Option<WrapInfo>,
+    pub(super) mount_type: Option<Cow<'static, str>>,
+    pub(super) lease: Option<Box<Lease>>,
+    pub(super) auth: Option<Box<AuthInfo>>,
+    pub(super) wrap_info: Option<Box<WrapInfo>>,
     pub(super) version: Option<VersionMetadata>,
 }
 
@@ -57,7 +61,24 @@ pub(super) fn read(body: &Bytes) -> Result<(Envelope, Data), Malformed> {
         // serde would also take an array, field by field.
         return Err(Malformed("the answer is not a JSON object".to_owned()));
     }
-    // Most answers are KV v2 reads: this way they are gone through once, and anything else twice.
+    if let Some(Quick { request_id, mount_type, fields, version }) = quick::read(text) {
+        let envelope = Envelope {
+            request_id: request_id.into(),
+            warnings: Vec::new(),
+            mount_type: (!mount_type.is_empty()).then_some(Cow::Borrowed(KV)),
+            lease: None,
+            auth: None,
+            wrap_info: None,
+            version: Some(version),
+        };
+        return Ok((envelope, slice_of(body, fields)));
+    }
+    read_any(body, text)
+}
+
+/// Any answer, a KV v2 read in another form included.
+pub(super) fn read_any(body: &Bytes, text: &str) -> Result<(Envelope, Data), Malformed> {
+    // Where they come in another form, KV v2 reads are still most answers: gone through once, and anything else twice.
     if let Ok(mut wire) = serde_json::from_str::<Wire<'_, Versioned<'_>>>(text)
         && wire.may_be_versioned()
         && let Some(Versioned { data, metadata }) = wire.data.take()
@@ -75,17 +96,17 @@ impl<D> Wire<'_, D> {
     fn may_be_versioned(&self) -> bool {
         let leaseless = self.lease_id.is_empty() && self.lease_duration.0.is_zero();
         // Under 404, which is how KV v2 tells of a deleted version, Vault leaves the mount type empty.
-        leaseless && self.mount_type.as_deref().is_none_or(|kind| matches!(kind, "" | "kv"))
+        leaseless && self.mount_type.as_deref().is_none_or(|kind| matches!(kind, "" | KV))
     }
 
     fn envelope(self, version: Option<VersionMetadata>) -> Envelope {
         Envelope {
-            request_id: self.request_id,
+            request_id: self.request_id.into(),
             warnings: self.warnings,
-            mount_type: self.mount_type.map(Cow::into_owned).filter(|kind| !kind.is_empty()),
-            lease: Lease::if_any(self.lease_id, self.lease_duration.0, self.renewable),
-            auth: self.auth,
-            wrap_info: self.wrap_info.filter(|info| !info.token.is_empty()),
+            mount_type: self.mount_type.filter(|kind| !kind.is_empty()).map(|kind| kind.into_owned().into()),
+            lease: Lease::if_any(self.lease_id, self.lease_duration.0, self.renewable).map(Box::new),
+            auth: self.auth.map(Box::new),
+            wrap_info: self.wrap_info.filter(|info| !info.token.is_empty()).map(Box::new),
             version,
         }
     }

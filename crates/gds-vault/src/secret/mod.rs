@@ -3,6 +3,7 @@
 mod data;
 mod envelope;
 mod parts;
+mod quick;
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,17 +79,17 @@ impl Secret {
 
     /// The lease, if there is one: static secrets have none.
     pub fn lease(&self) -> Option<&Lease> {
-        self.inner.envelope.lease.as_ref()
+        self.inner.envelope.lease.as_deref()
     }
 
     /// What a login or the creation of a token returned.
     pub fn auth(&self) -> Option<&AuthInfo> {
-        self.inner.envelope.auth.as_ref()
+        self.inner.envelope.auth.as_deref()
     }
 
     /// The wrapping token, if the answer was asked to be wrapped.
     pub fn wrap_info(&self) -> Option<&WrapInfo> {
-        self.inner.envelope.wrap_info.as_ref()
+        self.inner.envelope.wrap_info.as_deref()
     }
 
     /// The metadata of the version, if this is a KV v2 read.

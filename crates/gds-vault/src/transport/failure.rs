@@ -5,19 +5,22 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
-use hyper_util::client::legacy;
-
+use super::pool::Failed;
 use crate::error::{Error, ErrorKind};
 
-/// The failure of a request that got no answer.
-pub(super) fn of_request(error: &legacy::Error, connected: bool) -> Error {
+/// The failure of a request that got no answer. `taken`: whether there was a connection to send it on.
+pub(super) fn of_request(failed: &Failed, taken: bool) -> Error {
+    let (error, taken): (&(dyn StdError + 'static), bool) = match failed {
+        Failed::Connecting(error) => (&**error, false),
+        Failed::Sending(error) => (error, taken),
+    };
     let mut kind = ErrorKind::Connect;
     if find::<rustls::Error>(error).is_some() {
         kind = ErrorKind::Tls;
     } else if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         kind = ErrorKind::MalformedAnswer;
     }
-    Error::new(kind, causes(error)).with_was_sent(connected && !error.is_connect())
+    Error::new(kind, causes(error)).with_was_sent(taken)
 }
 
 /// The failure of an answer that had begun.

@@ -1,15 +1,14 @@
 //! Passing a request on: as [`Transport::exchange`], but streamed, and with every answer welcome.
 
 use std::borrow::Cow;
-use std::pin::pin;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{Answer, Deadlines, MAX_REDIRECTS, Outbound, Transport, failure, redirect};
+use super::{Answer, Deadlines, MAX_REDIRECTS, Outbound, Transport, redirect};
 use crate::address::Address;
 use crate::client::{Forward, Forwarded, ForwardedBody};
 use crate::error::{Error, ErrorKind, Scrubber};
@@ -83,25 +82,14 @@ impl Transport {
         forward: &Forward,
         deadlines: Deadlines,
     ) -> Result<http::Response<Incoming>, Error> {
-        let mut request = http::Request::new(forward.body.attempt());
-        *request.method_mut() = forward.method.clone();
-        *request.headers_mut() = forward.headers.clone();
-        *request.uri_mut() = address
-            .join(target)
+        let uri = address
+            .target(target)
             .map_err(|_| Error::new(ErrorKind::Configuration, "the path is no part of a URL"))?;
-        let connection = capture_connection(&mut request);
-        let is_connected = || connection.connection_metadata().is_some();
-        let mut answer = pin!(self.http.request(request));
-        let head = match timeout_at(deadlines.connected, &mut answer).await {
-            Ok(head) => head,
-            Err(_) if !is_connected() => {
-                return Err(failure::not_connected_in_time().with_address(address));
-            }
-            Err(_) => timeout_at(deadlines.answered, answer)
-                .await
-                .map_err(|_| failure::not_answered_in_time(deadlines.timeout).with_address(address))?,
-        };
-        head.map_err(|error| failure::of_request(&error, is_connected()).with_address(address))
+        let mut headers = forward.headers.clone();
+        headers.entry(HOST).or_insert_with(|| address.host_header());
+        let under_way =
+            self.start(address.clone(), forward.method.clone(), uri, headers, forward.body.attempt());
+        self.head(under_way, deadlines).await.map_err(|error| error.with_address(address))
     }
 }
 

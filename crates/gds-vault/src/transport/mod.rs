@@ -1,38 +1,33 @@
 //! How a request travels: connections, TLS, several servers, redirects, limits.
 
+mod answer;
 mod body;
 mod failure;
 mod forward;
 mod outbound;
+mod pool;
 mod redirect;
 mod roots;
 mod servers;
 mod tls;
 
 use std::borrow::Cow;
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::{Instant, timeout_at};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::Instant;
 
 use crate::address::Address;
+use crate::client::Headers;
 use crate::error::{Error, ErrorKind, Scrubber};
-use crate::response::Response;
 pub(crate) use failure::of_body as failure_of_body;
 pub(crate) use outbound::Outbound;
+use pool::Pool;
 use servers::Servers;
 pub use tls::TlsConfig;
-
-/// Idle connections kept per server: more than any sane number of concurrent requests leaves behind.
-const MAX_IDLE_PER_SERVER: usize = 64;
 
 /// Redirects followed in one request: a standby names the active node, which may have changed meanwhile.
 const MAX_REDIRECTS: usize = 2;
@@ -58,27 +53,27 @@ impl Default for Limits {
 }
 
 /// A request as it goes out.
-pub(crate) struct Outgoing {
-    pub(crate) method: Method,
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
     /// Encoded, from `/v1/` on.
-    pub(crate) path_and_query: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) path_and_query: &'a str,
+    pub(crate) headers: &'a Headers,
+    pub(crate) body: &'a Bytes,
     /// Whether the body is wanted whatever the status. If not, one that is too large does not hide the status.
     pub(crate) any_status: bool,
     /// Instead of the client's.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) operation: Cow<'static, str>,
+    pub(crate) operation: &'a Cow<'static, str>,
     /// Plain, for errors and logs.
-    pub(crate) path: String,
+    pub(crate) path: &'a str,
 }
 
-/// An answer before it is known whether it is one to the request or a redirect.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    address: Address,
+/// What a server answered. Until it is known otherwise, it may be a redirect.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) address: Address,
 }
 
 /// By when what must have happened.
@@ -93,7 +88,7 @@ struct Deadlines {
 /// The connections to the servers of one Vault.
 pub(crate) struct Transport {
     servers: Servers,
-    http: HttpClient<HttpsConnector<HttpConnector>, Outbound>,
+    pool: Pool,
     limits: Limits,
 }
 
@@ -113,12 +108,8 @@ impl Transport {
         // Shared among the addresses of one name, so that one dead address of a name does not hide the others.
         connector.set_connect_timeout(Some(limits.connect_timeout));
         let connector = tls::connector(connector, tls, encrypted)?;
-        let http = HttpClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits.pool_idle_timeout)
-            .pool_max_idle_per_host(MAX_IDLE_PER_SERVER)
-            .build(connector);
-        Ok(Self { servers, http, limits })
+        let pool = Pool::new(connector, limits.pool_idle_timeout);
+        Ok(Self { servers, pool, limits })
     }
 
     pub(crate) fn addresses(&self) -> &[Address] {
@@ -131,26 +122,27 @@ impl Transport {
     }
 
     /// Sends the request to the first server that can be reached, and returns whatever it answers.
-    pub(crate) async fn exchange(&self, outgoing: Outgoing) -> Result<Response, Error> {
+    pub(crate) async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Answer, Error> {
         let started = Instant::now();
-        let outcome = self.try_servers(&outgoing, started).await;
-        let ms = started.elapsed().as_millis();
+        let outcome = self.try_servers(outgoing, started).await;
         let Outgoing { operation, path, .. } = outgoing;
+        // Asked only if somebody listens.
+        let ms = || started.elapsed().as_millis();
         match outcome {
-            Ok(Answer { status, headers, body, address }) => {
-                let status = status.as_u16();
-                tracing::debug!(%operation, path = Scrubber::default().path(&path), %address, status, ms, "vault request");
-                Ok(Response { status, headers, body, address, operation, path })
+            Ok(answer) => {
+                let (address, status) = (&answer.address, answer.status.as_u16());
+                tracing::debug!(%operation, path = Scrubber::default().path(path), %address, status, ms = ms(), "vault request");
+                Ok(answer)
             }
             Err(error) => {
-                let error = error.with_operation(operation).with_path(path);
-                tracing::debug!(%error, ms, "vault request");
+                let error = error.with_operation(Cow::clone(operation)).with_path(path);
+                tracing::debug!(%error, ms = ms(), "vault request");
                 Err(error)
             }
         }
     }
 
-    async fn try_servers(&self, outgoing: &Outgoing, started: Instant) -> Result<Answer, Error> {
+    async fn try_servers(&self, outgoing: &Outgoing<'_>, started: Instant) -> Result<Answer, Error> {
         let timeout = outgoing.timeout.unwrap_or(self.limits.timeout);
         let ask = |server, deadlines| self.follow_redirects(server, outgoing, deadlines);
         self.one_after_another(started, timeout, ask, |answer| answer.status).await
@@ -166,8 +158,8 @@ impl Transport {
     ) -> Result<T, Error> {
         let answered = started + timeout;
         let mut failed: Option<Error> = None;
+        let mut now = started;
         for (server, others) in self.servers.in_order() {
-            let now = Instant::now();
             // An equal share of what is left, so that a dead server leaves time for the others.
             let share = answered.saturating_duration_since(now) / (1 + others);
             let connected = now + share.min(self.limits.connect_timeout);
@@ -176,6 +168,7 @@ impl Transport {
             match outcome {
                 Err(error) if failure::is_before_sending(&error) && others > 0 => {
                     failed = Some(failure::after(failed, error));
+                    now = Instant::now();
                 }
                 Err(error) => return Err(failure::after(failed, error)),
                 Ok(answer) => return Ok(answer),
@@ -188,11 +181,11 @@ impl Transport {
     async fn follow_redirects(
         &self,
         server: usize,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         deadlines: Deadlines,
     ) -> Result<Answer, Error> {
         let mut address = self.servers.addresses()[server].clone();
-        let mut path_and_query = Cow::Borrowed(outgoing.path_and_query.as_str());
+        let mut path_and_query = Cow::Borrowed(outgoing.path_and_query);
         let mut redirected_by = None;
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.send(address, &path_and_query, outgoing, deadlines).await;
@@ -210,52 +203,18 @@ impl Transport {
         &self,
         address: Address,
         path_and_query: &str,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         deadlines: Deadlines,
     ) -> Result<Answer, Error> {
-        let mut request = http::Request::new(Outbound::Whole(Full::new(outgoing.body.clone())));
-        *request.method_mut() = outgoing.method.clone();
-        *request.headers_mut() = outgoing.headers.clone();
-        *request.uri_mut() = address
-            .join(path_and_query)
+        let uri = address
+            .target(path_and_query)
             .map_err(|_| Error::new(ErrorKind::Configuration, "the path is too long for a URL"))?;
-        match self.answer(request, outgoing.any_status, deadlines).await {
+        let headers = outgoing.headers.for_server(&address);
+        let body = Outbound::Whole(Full::new(outgoing.body.clone()));
+        let under_way = self.start(address.clone(), outgoing.method.clone(), uri, headers, body);
+        match self.whole(under_way, outgoing.any_status, deadlines).await {
             Ok((status, headers, body)) => Ok(Answer { status, headers, body, address }),
             Err(error) => Err(error.with_address(&address)),
         }
-    }
-
-    async fn answer(
-        &self,
-        mut request: http::Request<Outbound>,
-        any_status: bool,
-        deadlines: Deadlines,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
-        let connection = capture_connection(&mut request);
-        let is_connected = || connection.connection_metadata().is_some();
-        let mut answer = pin!(self.http.request(request));
-        let head = match timeout_at(deadlines.connected, &mut answer).await {
-            Ok(head) => head,
-            Err(_) if !is_connected() => return Err(failure::not_connected_in_time()),
-            Err(_) => match timeout_at(deadlines.answered, answer).await {
-                Ok(head) => head,
-                Err(_) => return Err(failure::not_answered_in_time(deadlines.timeout)),
-            },
-        };
-        let head: http::Response<Incoming> =
-            head.map_err(|error| failure::of_request(&error, is_connected()))?;
-        let (parts, incoming) = head.into_parts();
-        let whole = body::read(incoming, self.limits.max_response_bytes);
-        let body = match timeout_at(deadlines.answered, whole).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(error))
-                if error.kind() == ErrorKind::AnswerTooLarge && !any_status && !parts.status.is_success() =>
-            {
-                Bytes::new()
-            }
-            Ok(Err(error)) => return Err(error.with_status(parts.status.as_u16())),
-            Err(_) => return Err(failure::not_answered_in_time(deadlines.timeout)),
-        };
-        Ok((parts.status, parts.headers, body))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -25,6 +26,58 @@ pub(crate) struct Streamed {
     place: Arc<Mutex<Option<Stream>>>,
     taken: Option<Stream>,
     size: SizeHint,
+}
+
+/// A body on its way with one request, which notices when a connection takes that request.
+///
+/// No head can be written before the body has been asked whether there is one and how long it is, and nobody asks before
+/// there is a connection to write to.
+pub(crate) struct Attempt {
+    body: Outbound,
+    taken: Taken,
+}
+
+/// Whether a connection has taken the request, so that some of it may have been sent. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Taken(Arc<AtomicBool>);
+
+impl Taken {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(body: Outbound, taken: Taken) -> Self {
+        Self { body, taken }
+    }
+}
+
+impl Body for Attempt {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.taken.set();
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.taken.set();
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.taken.set();
+        self.body.size_hint()
+    }
 }
 
 impl Outbound {

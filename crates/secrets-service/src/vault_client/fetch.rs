@@ -202,11 +202,14 @@ impl Shared {
         A: Fn() -> F,
         F: Future<Output = Result<T, gds_vault::Error>>,
     {
-        let _turn = timeout_at(operation.deadline, self.turns.acquire())
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| busy(operation.path))?;
+        let _turn = match self.turns.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => timeout_at(operation.deadline, self.turns.acquire())
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .ok_or_else(|| busy(operation.path))?,
+        };
         let login = self.log_in(operation).await?;
         let error = match self.upstream.run(operation, |_| attempt()).await {
             Ok(value) => return Ok((value, login)),

@@ -167,7 +167,7 @@ impl ResilientVaultClient {
             Some(_) => within.min(self.shared.stale_wait(&resolved.mount, started)),
             None => within,
         };
-        let asked = self.ask(&resolved, key.clone(), options, fallback, started + wait).await;
+        let asked = self.ask(&resolved, key.clone(), options, fallback, started, wait).await;
         asked.map_err(|error| self.shared.noting_the_end(&key, error))
     }
 
@@ -177,9 +177,9 @@ impl ResilientVaultClient {
         key: Key,
         options: ReadOptions,
         fallback: Option<Entry<CachedSecret>>,
-        deadline: Instant,
+        started: Instant,
+        wait: Duration,
     ) -> Result<SecretRead, Error> {
-        let started = Instant::now();
         let waiting = if options.bypass_cache {
             // A request that began before this call would not do: what is wanted is the value as of now.
             self.shared.flights.supersede(&key, || ());
@@ -191,7 +191,7 @@ impl ResilientVaultClient {
             Ok(waiting) => waiting,
             Err(full) => return Err(Error::new(ErrorKind::Unavailable, key.path(), full.to_string())),
         };
-        let error = match timeout_at(deadline, waiting).await {
+        let error = match timeout_at(started + wait, waiting).await {
             Ok(Ok(Ok(entry))) => return Ok(SecretRead::new(entry, Origin::Vault)),
             Ok(Ok(Err(error))) => error,
             Ok(Err(_lost)) => lost(key.path()),

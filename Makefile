@@ -10,8 +10,7 @@ demo: ## See it work: a Vault and a PostgreSQL on this machine, an outage, a rec
 	@scripts/demo
 
 test: ## All tests, Rust and Python; the conformance suite on the development server and on a real Vault
-	@scripts/test
-	@scripts/python test
+	@scripts/test-all
 
 ha-test: ## A Raft cluster of three real Vaults whose leader is killed under load, ten times (4 minutes)
 	@scripts/ha-test

@@ -96,6 +96,8 @@ fn main() -> anyhow::Result<()> {
     verdict.at_most("get_secret / moka", get_secret.ratio_to(&by_moka), 0.7);
     verdict.at_most("get_secret / (quick_cache + clock)", get_secret.ratio_to(&by_bare), 1.2);
     verdict.at_least("throughput of two threads / one: ours", cached.ratio_to(&two), 1.8);
+    // What two threads can do depends on the machine: on a shared one the limit itself falls below 1.8 at times.
+    verdict.at_most("two threads, per read: ours / the limit's", two.ratio_to(&two_bare), 1.1);
     #[allow(clippy::cast_precision_loss, reason = "a small count")]
     verdict.at_most("allocations in 200,000 cached reads", allocations as f64, 0.0);
     verdict.finish()

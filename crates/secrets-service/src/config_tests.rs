@@ -154,8 +154,20 @@ fn every_wrong_setting_is_named_and_no_value_shown() {
         (&[ADDR, TOKEN, ("VAULT_CLIENT_CERT", "/dev/null")], "VAULT_CLIENT_CERT needs VAULT_CLIENT_KEY"),
         (&[ADDR, TOKEN, ("VAULT_CLIENT_KEY", "/dev/null")], "VAULT_CLIENT_KEY needs VAULT_CLIENT_CERT"),
         (&[ADDR, TOKEN, ("VAULT_MOUNT_POINT", "a//b")], "VAULT_MOUNT_POINT is not a path"),
+        (&[ADDR, TOKEN, ("VAULT_MOUNT_POINT", "canary\nx")], "VAULT_MOUNT_POINT is not a path"),
         (&[ADDR, TOKEN, ("VAULT_DATABASE_MOUNT", "../x")], "VAULT_DATABASE_MOUNT is not a path"),
+        (
+            &[ADDR, TOKEN, ("VAULT_CACHE_CAPACITY", "canary")],
+            "VAULT_CACHE_CAPACITY must be a whole number from 1",
+        ),
+        (
+            &[ADDR, TOKEN, ("VAULT_CACHE_TTL_SECONDS", "1.5")],
+            "VAULT_CACHE_TTL_SECONDS must be a whole number",
+        ),
+        (&[ADDR, TOKEN, ("VAULT_RETRY_MAX_ATTEMPTS", "canary")], "VAULT_RETRY_MAX_ATTEMPTS must be"),
+        (&[ADDR, TOKEN, ("VAULT_CLIENT_TIMEOUT", "-1s")], "VAULT_CLIENT_TIMEOUT must be"),
     ];
+    assert!(cases.len() >= 40, "{}", cases.len());
     for (variables, expected) in cases {
         let error = load(variables).expect_err(expected).to_string();
         assert!(error.contains(expected), "{expected}\n  in: {error}");

@@ -225,20 +225,10 @@ enum Failure {
 }
 
 impl Failure {
+    /// Unavailable, and not for a reason that Vault itself gives while it is well.
     fn counts_for_the_breaker(&self) -> bool {
-        match self {
-            Self::OutOfTime(_) => true,
-            Self::Vault(error) => matches!(
-                error.kind(),
-                Vault::Connect
-                    | Vault::Tls
-                    | Vault::Timeout
-                    | Vault::Interrupted
-                    | Vault::MalformedAnswer
-                    | Vault::ServerError
-                    | Vault::Sealed
-            ),
-        }
+        let told = |kind| matches!(kind, Vault::Standby | Vault::RateLimited | Vault::NotYetThere);
+        self.is_unavailable() && !matches!(self, Self::Vault(error) if told(error.kind()))
     }
 
     /// Whether it was Vault that could not, rather than we that must not.
